@@ -1,0 +1,184 @@
+"""PostgreSQL: a pool of connections. Each transaction sets its own time-outs: a frozen process blocks nobody long."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import asyncpg
+
+from wingbeat.clock import Clock
+from wingbeat.errors import Conflict, StartError, Unavailable
+from wingbeat.store import migrations
+from wingbeat.store.changes import Changes
+from wingbeat.store.database import Body, Row, Value, unique
+from wingbeat.store.driver import Connection, Pool, connect, create_pool
+from wingbeat.store.notifications import Notifications
+
+T = TypeVar("T")
+
+MAX_TRIES = 8
+"""Runs of one body before a serialisation failure or deadlock reaches the caller."""
+_BEGIN_WRITE = (
+    "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s'"
+)
+_BEGIN_READ = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '30s'"
+)
+_MIGRATION_LOCK = 0x77696E67  # "wing"
+
+
+class PostgresqlTransaction:
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self.now = now
+        self.topics: list[str] = []
+
+    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+        return await self._connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Value) -> Row | None:
+        return await self._connection.fetchrow(sql, *args)
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        status = await self._connection.execute(sql, *args)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+        if not rows:
+            return
+        arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), start=1))
+        sql = f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
+        await self._connection.execute(sql, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def update(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+        await self._connection.executemany(sql, rows)
+
+    def changed(self, *topics: str) -> None:
+        self.topics.extend(topics)
+
+
+class PostgresqlDatabase:
+    shared = True
+
+    def __init__(self, pool: Pool, notifications: Notifications, clock: Clock | None) -> None:
+        self._pool = pool
+        self._notifications = notifications
+        self._clock = clock
+        self.changes = notifications.changes
+
+    async def write(self, body: Body[T]) -> T:
+        for tries in range(1, MAX_TRIES + 1):
+            try:
+                result, topics = await self._try_write(body)
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+                if tries == MAX_TRIES:
+                    raise Unavailable("the database is busy: try again") from error
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**tries))
+            else:
+                self._notifications.send(unique(topics))
+                return result
+        raise AssertionError("unreachable")
+
+    async def _try_write(self, body: Body[T]) -> tuple[T, list[str]]:
+        async with self._transaction(_BEGIN_WRITE) as tx:
+            result = await body(tx)
+        return result, tx.topics
+
+    async def read(self, body: Body[T]) -> T:
+        async with self._transaction(_BEGIN_READ) as tx:
+            return await body(tx)
+
+    async def close(self) -> None:
+        await self._notifications.stop()
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncGenerator[PostgresqlTransaction]:
+        try:
+            async with self._pool.acquire() as connection:
+                await connection.execute(begin)
+                try:
+                    yield PostgresqlTransaction(connection, await self._now(connection))
+                    await connection.execute("COMMIT")
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute("ROLLBACK")
+                    raise
+        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+            raise
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+
+    async def _now(self, connection: Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        moment: datetime = await connection.fetchval("SELECT transaction_timestamp()")
+        return moment.astimezone(UTC)
+
+
+async def open_postgresql(url: str, clock: Clock | None) -> PostgresqlDatabase:
+    """Raises StartError."""
+    try:
+        await _migrate(url)
+        pool = await create_pool(url)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        raise StartError(f"database {_without_password(url)} cannot be used: {error}") from error
+    notifications = Notifications(url, pool, Changes())
+    notifications.start()
+    return PostgresqlDatabase(pool, notifications, clock)
+
+
+async def _migrate(url: str) -> None:
+    connection = await connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migration (version BIGINT PRIMARY KEY, name TEXT NOT NULL,"
+                " applied_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+            )
+            applied = await connection.fetchval("SELECT coalesce(max(version), 0) FROM schema_migration")
+            for migration in migrations.pending("postgresql", applied):
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO schema_migration (version, name) VALUES ($1, $2)",
+                    migration.version,
+                    migration.name,
+                )
+    finally:
+        await connection.close()
+
+
+def _translate(error: Exception) -> Exception:
+    """What a caller can do about an error of the driver; others stay what they are."""
+    match error:
+        case asyncpg.UniqueViolationError():
+            return Conflict("changed by someone else at the same time: read again and retry")
+        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return Unavailable("the database is busy: try again")
+        case (
+            asyncpg.PostgresConnectionError()
+            | asyncpg.OperatorInterventionError()
+            | asyncpg.InsufficientResourcesError()
+            | asyncpg.InterfaceError()
+            | OSError()
+            | TimeoutError()
+        ):
+            return Unavailable("the database cannot be reached: try again")
+        case _:
+            return error
+
+
+def _without_password(url: str) -> str:
+    before, at, after = url.rpartition("@")
+    scheme, _, user = before.partition("://")
+    return f"{scheme}://{user.partition(':')[0]}{at}{after}" if at else url

@@ -1,0 +1,68 @@
+"""Fixtures of the whole suite: a clock that tests move, and every database that the product runs on."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.postgresql import postgresql_server
+from wingbeat.store.database import Database, open_database
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: datetime = T0) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, step: timedelta) -> None:
+        self.now += step
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Generator[str]:
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def postgresql_url(postgresql: str) -> AsyncGenerator[str]:
+    """An empty database of its own for each test."""
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(postgresql)
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        yield postgresql.removesuffix("postgres") + name
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Every test that takes this runs on both databases."""
+    if request.param == "sqlite":
+        return str(tmp_path / "wingbeat.db")
+    return request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+async def database(database_url: str, clock: FakeClock) -> AsyncGenerator[Database]:
+    opened = await open_database(database_url, clock)
+    try:
+        yield opened
+    finally:
+        await opened.close()
