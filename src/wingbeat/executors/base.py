@@ -1,6 +1,6 @@
 """The Executor protocol: what the control plane asks of a place where actions can run.
 
-The control plane owns queueing, retries, phases, time-outs and the classification of outcomes; an executor owns placement,
+The control plane owns queueing, retries, phases, time-outs and what an outcome means; an executor owns placement,
 process life, limits and logs. Every call is idempotent by key, so that either side may crash and ask again.
 """
 

@@ -1,7 +1,7 @@
 """Connections and transactions. One transaction has one `now`, and its body awaits nothing but the transaction.
 
-`await database.write(body)` runs `body(tx)` and commits; any exception rolls back. Statements are written in the form of
-PostgreSQL (`$1`); both databases understand the rest. Drivers' errors become those of `wingbeat.errors` in their two modules.
+`await database.write(body)` runs `body(tx)` and commits; any exception rolls back. Statements have the form of
+PostgreSQL (`$1`); both databases understand the rest. Errors of the drivers become ours in their two modules.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
