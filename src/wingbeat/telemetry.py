@@ -1,0 +1,133 @@
+"""Metrics, logs and traces: named once here, passed down to whoever counts, writes or measures."""
+
+import importlib.util
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from wingbeat.errors import StartError
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+RPC_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Every metric of one server, in a registry of its own: two servers in one process do not mix."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    rpc_calls: Counter = field(init=False)
+    rpc_seconds: Histogram = field(init=False)
+    rpc_streams: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = {
+            "rpc_calls": Counter(
+                "wingbeat_rpc_calls",
+                "RPCs that ended, streams included.",
+                ("service", "method", "code"),
+                registry=self.registry,
+            ),
+            "rpc_seconds": Histogram(
+                "wingbeat_rpc_seconds",
+                "How long unary RPCs took, in seconds.",
+                ("service", "method", "code"),
+                registry=self.registry,
+                buckets=RPC_SECONDS_BUCKETS,
+            ),
+            "rpc_streams": Gauge(
+                "wingbeat_rpc_streams",
+                "Server streams that are open now.",
+                ("service", "method"),
+                registry=self.registry,
+            ),
+        }
+        for name, metric in named.items():
+            object.__setattr__(self, name, metric)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+
+def configure_logging(*, json: bool, level: str) -> None:
+    """Send structlog's and the standard library's records to stderr in one form: JSON lines, or text for people.
+
+    `level` is a standard name such as "INFO"; anything else raises StartError.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise StartError(f"log level {level!r} is unknown: use DEBUG, INFO, WARNING or ERROR")
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if json:
+        shared.append(structlog.processors.dict_tracebacks)
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    _send_standard_records(shared, render, number)
+
+
+def _send_standard_records(
+    shared: list[structlog.typing.Processor], render: structlog.typing.Processor, level: int
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def configure_tracing(*, service: str, version: str) -> "TracerProvider | None":
+    """The provider of traces that the OTEL_* environment asks for, or None when it asks for none.
+
+    Raises StartError when traces are asked for and the `otel` extra is not installed.
+    """
+    if not _traces_wanted():
+        return None
+    if importlib.util.find_spec("opentelemetry.sdk") is None or (
+        importlib.util.find_spec("opentelemetry.exporter") is None
+    ):
+        raise StartError(
+            "traces are configured by OTEL_* variables, but the exporter is not installed: pip install 'wingbeat[otel]'"
+        )
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = os.environ.get("OTEL_SERVICE_NAME", service)
+    provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": version}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
+
+
+def _traces_wanted() -> bool:
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "")
+    if exporter == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return bool(exporter) or any(os.environ.get(name) for name in endpoints)
