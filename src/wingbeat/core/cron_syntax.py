@@ -7,10 +7,14 @@ field is wrong otherwise. The one exception is the zone `Local`: a server's own 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
 from wingbeat.core.zones import check_zone
 from wingbeat.errors import InvalidArgument
+
+LONGEST_DURATION = timedelta(seconds=(2**63 - 1) // 10**9)
+"""What Go's time.Duration can hold, in whole seconds: about 292 years."""
 
 
 class Fields(NamedTuple):
@@ -58,6 +62,24 @@ def parse_fields(body: str) -> Fields:
     sets = [unit.parse(text) for unit, text in zip(_FIELDS, texts, strict=True)]
     days, weekdays = sets[2], sets[4]
     return Fields(*(numbers for numbers, _ in sets), either_day=not (days.star or weekdays.star))
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read the duration of an `@every`, in Go's syntax: truncated to seconds, and 1 s when it is less.
+
+    Raises InvalidArgument, also when it is longer than `LONGEST_DURATION`.
+    """
+    body = text[1:] if text.startswith(("+", "-")) else text
+    if body != "0" and not _DURATION.fullmatch(body):
+        raise InvalidArgument(f"'@every {text}' has no duration: use hours, minutes and seconds such as 1h30m10s")
+    nanoseconds = sum(
+        int(whole + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
+        for whole, fraction, unit in _DURATION_PART.findall(body)
+    )
+    seconds = nanoseconds // _NANOSECONDS["s"]
+    if seconds > LONGEST_DURATION // timedelta(seconds=1):
+        raise InvalidArgument(f"'@every {text}' is too long: use at most {LONGEST_DURATION.days} days, in hours")
+    return timedelta(seconds=1 if text.startswith("-") else max(seconds, 1))
 
 
 class _Set(NamedTuple):
@@ -144,3 +166,16 @@ _DESCRIPTORS: Mapping[str, str] = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,  # U+00B5, micro sign
+    "μs": 10**3,  # U+03BC, Greek letter mu
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_DURATION_PART = re.compile(rf"(?=\.?[0-9])([0-9]{{0,19}})(?:\.([0-9]{{0,19}}))?({'|'.join(_NANOSECONDS)})")
+_DURATION = re.compile(f"(?:{_DURATION_PART.pattern})+")
