@@ -68,7 +68,6 @@ async def test_counts_rows_and_updates_many_at_once(database: Database) -> None:
         await add(tx, "a", "b", "c")
         await tx.update(
             "UPDATE keyring SET value = $2 WHERE name = $1",
-            {"name": "text", "value": "bytea"},
             [("a", b"1"), ("b", b"2")],
         )
         gone = await tx.execute("DELETE FROM keyring WHERE name = $1", "c")

@@ -59,8 +59,8 @@ class Transaction(Protocol):
         """Insert many rows as one set; `columns` maps names to types of PostgreSQL. Raises Conflict for a taken key."""
         ...
 
-    async def update(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
-        """Run one UPDATE or DELETE for many rows; `$1`, `$2`... are the columns in their order."""
+    async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run one UPDATE or DELETE for each of `rows`, which are its `$1`, `$2`..."""
         ...
 
     def changed(self, *topics: str) -> None:

@@ -59,7 +59,7 @@ class PostgresqlTransaction:
         sql = f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"
         await self._connection.execute(sql, *(list(column) for column in zip(*rows, strict=True)))
 
-    async def update(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+    async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         await self._connection.executemany(sql, rows)
 
     def changed(self, *topics: str) -> None:

@@ -57,7 +57,7 @@ class SqliteTransaction:
         marks = ", ".join("?" * len(columns))
         self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-    async def update(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+    async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         self._connection.executemany(_translated(sql), rows)
 
     def changed(self, *topics: str) -> None:

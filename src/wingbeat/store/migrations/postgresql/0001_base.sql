@@ -90,6 +90,7 @@ CREATE TABLE schedule (
     trigger_id BIGINT PRIMARY KEY,
     revision BIGINT NOT NULL,
     schedule TEXT,
+    active BOOLEAN NOT NULL,
     anchor BIGINT NOT NULL,
     decided_until BIGINT NOT NULL,
     next_fire_at BIGINT,
@@ -101,6 +102,22 @@ CREATE TABLE schedule (
     CHECK (wake_at IS NULL OR schedule IS NOT NULL)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX schedule_due ON schedule (wake_at) WHERE wake_at IS NOT NULL;
+
+-- Slots in (`after`, `until`] that came due while nobody could fire them, caught up apart from live ones, the least
+-- recently served first. They belong to the revision whose schedule they came from.
+CREATE TABLE backlog (
+    trigger_id BIGINT NOT NULL,
+    until BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    schedule TEXT NOT NULL,
+    anchor BIGINT NOT NULL,
+    after BIGINT NOT NULL,
+    wake_at BIGINT NOT NULL,
+    failures BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (trigger_id, until),
+    CHECK (after < until)
+);
+CREATE INDEX backlog_by_turn ON backlog (wake_at);
 
 -- The ledger: one row per fired slot, one per range of consecutive slots that did not fire.
 CREATE TABLE fire (

@@ -90,6 +90,7 @@ CREATE TABLE schedule (
     trigger_id INTEGER PRIMARY KEY,
     revision INTEGER NOT NULL,
     schedule TEXT,
+    active INTEGER NOT NULL,
     anchor INTEGER NOT NULL,
     decided_until INTEGER NOT NULL,
     next_fire_at INTEGER,
@@ -101,6 +102,22 @@ CREATE TABLE schedule (
     CHECK (wake_at IS NULL OR schedule IS NOT NULL)
 ) STRICT;
 CREATE INDEX schedule_due ON schedule (wake_at) WHERE wake_at IS NOT NULL;
+
+-- Slots in (`after`, `until`] that came due while nobody could fire them, caught up apart from live ones, the least
+-- recently served first. They belong to the revision whose schedule they came from.
+CREATE TABLE backlog (
+    trigger_id INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    schedule TEXT NOT NULL,
+    anchor INTEGER NOT NULL,
+    after INTEGER NOT NULL,
+    wake_at INTEGER NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (trigger_id, until),
+    CHECK (after < until)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX backlog_by_turn ON backlog (wake_at);
 
 -- The ledger: one row per fired slot, one per range of consecutive slots that did not fire.
 CREATE TABLE fire (
