@@ -1,0 +1,1 @@
+"""Configuration: what can be set (`settings`) and where settings come from (`sources`)."""

@@ -1,0 +1,144 @@
+"""Everything that can be set, with its default and its meaning; the reference page is made from this.
+
+A setting is written in camelCase in files, as in `runs.triggerScheduler.executionQps`.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+def duration(text: str) -> timedelta:
+    """A length of time as Go writes it: `30s`, `1h30m`, `1.5h`, `250ms`. Raises ValueError."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 30s, 1h30m or 250ms")
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _positive_duration(value: Any) -> Any:
+    length = duration(value.strip()) if isinstance(value, str) else value
+    if length == timedelta(0):
+        raise ValueError("a duration must be longer than 0s")
+    return length
+
+
+def _parsed_list(value: Any) -> Any:
+    """The environment has only text: `a,b` is a list of two."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_positive_duration)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Server(Section):
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    public_url: str | None = Field(
+        default=None,
+        description="The URL by which clients reach the server, if it is not where it listens (a proxy, say).",
+    )
+    allowed_origins: Names = Field(
+        default=(),
+        description="Origins, such as https://flyte.example.org, whose web pages may call the API beside its own.",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Listen on an address that other machines reach, though nobody has to say who they are.",
+    )
+    stop_grace: Duration = Field(
+        default=timedelta(seconds=10),
+        description="How long calls in flight may go on after the server was told to stop.",
+    )
+
+
+class Projects(Section):
+    seed: Names = Field(
+        default=("flytesnacks",), description="Projects that are created at the start unless they exist."
+    )
+
+
+class TriggerScheduler(Section):
+    enabled: bool = Field(default=True, description="Whether this server fires triggers.")
+    resync_interval: Duration = Field(
+        default=timedelta(seconds=30),
+        description="The longest time between two looks at the schedule; a change wakes the scheduler at once.",
+    )
+    max_catchup_runs_per_loop: int = Field(
+        default=100, ge=0, description="Missed slots that one round may make up for; the rest follow. 0 is no limit."
+    )
+    execution_qps: float = Field(
+        default=10.0, ge=0, description="Runs a second that schedules may start. 0 is no limit."
+    )
+    execution_burst: int = Field(
+        default=20, ge=1, description="Runs that schedules may start at once after a quiet time."
+    )
+
+
+class Runs(Section):
+    trigger_scheduler: TriggerScheduler = TriggerScheduler()
+
+
+class Executor(Section):
+    slots: int = Field(default=32, ge=0, description="Actions that run at once on this machine; 0 runs none here.")
+    warm: bool = Field(
+        default=True, description="Start actions in forks of a process that has imported the SDK: ten times faster."
+    )
+
+
+class Limits(Section):
+    message: ByteSize = Field(default=ByteSize(32 * 1024**2), gt=0, description="The largest message of an RPC.")
+    upload: ByteSize = Field(default=ByteSize(5 * 1024**3), gt=0, description="The largest file that may be uploaded.")
+
+
+class Logging(Section):
+    level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    json_lines: bool = Field(default=False, description="Write one JSON object a line instead of text for people.")
+
+
+class Settings(Section):
+    data: Path = Field(
+        default=Path(".wingbeat"), description="The directory of everything this server keeps on its own disk."
+    )
+    database: str | None = Field(
+        default=None,
+        description="sqlite:///FILE or postgresql://USER@HOST/NAME; by default `wingbeat.db` in the data directory.",
+    )
+    blobs: str | None = Field(
+        default=None,
+        description="Where inputs, outputs and code are: a directory, or s3://, gs:// or az:// BUCKET/PREFIX;"
+        " by default `blobs` in the data directory.",
+    )
+    domains: Names = Field(
+        default=("development", "staging", "production"),
+        min_length=1,
+        description="The domains that every project has.",
+    )
+    server: Server = Server()
+    projects: Projects = Projects()
+    runs: Runs = Runs()
+    executor: Executor = Executor()
+    limits: Limits = Limits()
+    logging: Logging = Logging()
+
+    @property
+    def database_url(self) -> str:
+        return self.database or str(self.data.absolute() / "wingbeat.db")
+
+    @property
+    def blobs_uri(self) -> str:
+        return self.blobs or str(self.data.absolute() / "blobs")
