@@ -1,0 +1,146 @@
+"""The SDK's runtime inside a process that forks: imported ahead, made quiet before the fork, awakened after it.
+
+Only this file knows the insides of the SDK; whatever it does not find as expected makes its actions start cold.
+"""
+
+import atexit
+import gc
+import importlib
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import types
+from pathlib import Path
+from typing import Any, NoReturn
+
+from wingbeat.executors.local import process
+
+ENTRY_POINTS = {"a0": ("flyte._bin.runtime", "main")}
+"""Programs that can run in a fork, and the function that their console script calls."""
+
+_PRELOADED = (
+    "flyte._bin.runtime",
+    "flyte._internal.runtime.entrypoints",
+    "flyte._internal.runtime.taskrunner",
+    "flyte._internal.runtime.convert",
+    "flyte._internal.runtime.io",
+    "flyte._internal.controllers.remote",
+    "flyte._internal.resolvers.default",
+    "flyte._code_bundle.bundle",
+    "flyte.remote._client.controlplane",
+    "flyte.remote._client.auth._session",
+    "flyte.storage._storage",
+    "obstore.store",
+    "obstore.fsspec",
+)
+
+
+class NotQuiet(Exception):
+    """The process cannot be forked safely."""
+
+
+def preload() -> None:
+    """Import what a real run imports and leave exactly one thread behind. Raises NotQuiet or ImportError."""
+    for module, _ in ENTRY_POINTS.values():
+        importlib.import_module(module)
+    for module in _PRELOADED:
+        _import_if_there(module)
+    _stop_background_loop()
+    threads = process.thread_count()
+    if threads != 1:
+        raise NotQuiet(f"{threads} threads are left after the imports, a fork would keep one of them")
+    gc.collect()
+    gc.freeze()
+
+
+def run(argv: tuple[str, ...]) -> NoReturn:
+    """Be the program `argv[0]`, in a fork, as its console script would; ends the process with its exit code."""
+    gc.enable()
+    _start_background_loop()
+    _become_main_module(argv)
+    random.seed()
+    tempfile.tempdir = None
+    module, function = ENTRY_POINTS[argv[0]]
+    entry_point = getattr(importlib.import_module(module), function)
+    with _Ending() as ending:
+        ending.code = _as_exit_code(entry_point())
+    _finish(ending.code)
+
+
+class _Ending:
+    """Does what the interpreter does with what a program does not catch."""
+
+    code = 0
+
+    def __enter__(self) -> "_Ending":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
+    ) -> bool:
+        if isinstance(error, SystemExit):
+            self.code = _as_exit_code(error.code)
+        elif kind is not None and error is not None:
+            sys.excepthook(kind, error, traceback.tb_next if traceback else None)
+            self.code = 1
+        return True
+
+
+def _import_if_there(module: str) -> None:
+    """Another release of the SDK may have moved it: the action imports it then."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return
+
+
+def _background_loop() -> Any:
+    return importlib.import_module("flyte.syncify").syncify._bg_loop
+
+
+def _stop_background_loop() -> None:
+    """The SDK starts a thread when it is imported, which a fork would not have: calls into it would hang for ever."""
+    background = _background_loop()
+    background.stop()
+    background.loop.close()
+    atexit.unregister(background.stop)
+
+
+def _start_background_loop() -> None:
+    background = _background_loop()
+    background.__init__(name=background.thread.name)
+
+
+def _become_main_module(argv: tuple[str, ...]) -> None:
+    script = shutil.which(argv[0], path=os.environ.get("PATH")) or argv[0]
+    main = types.ModuleType("__main__")
+    main.__file__ = script
+    sys.modules["__main__"] = main
+    sys.path.insert(0, str(Path(script).parent))
+    sys.argv = [script, *argv[1:]]
+
+
+def _as_exit_code(value: object) -> int:
+    """What the interpreter makes of the argument of `sys.exit`."""
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value & 0xFF
+    sys.stderr.write(f"{value}\n")
+    return 1
+
+
+def _finish(code: int) -> NoReturn:
+    """End as the interpreter would, without the time it takes to destroy what was imported."""
+    shutdown_of_threads: Any = vars(threading)["_shutdown"]
+    run_exit_functions: Any = vars(atexit)["_run_exitfuncs"]
+    try:
+        shutdown_of_threads()
+        run_exit_functions()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
