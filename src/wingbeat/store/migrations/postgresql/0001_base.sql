@@ -101,7 +101,7 @@ CREATE TABLE schedule (
     tzdata TEXT NOT NULL,
     CHECK (wake_at IS NULL OR schedule IS NOT NULL)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX schedule_due ON schedule (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX schedule_due ON schedule (wake_at, trigger_id) WHERE wake_at IS NOT NULL;
 
 -- Slots in (`after`, `until`] that came due while nobody could fire them, caught up apart from live ones, the least
 -- recently served first. They belong to the revision whose schedule they came from.
@@ -117,7 +117,7 @@ CREATE TABLE backlog (
     PRIMARY KEY (trigger_id, until),
     CHECK (after < until)
 );
-CREATE INDEX backlog_by_turn ON backlog (wake_at);
+CREATE INDEX backlog_by_turn ON backlog (wake_at, trigger_id, until);
 
 -- The ledger: one row per fired slot, one per range of consecutive slots that did not fire.
 CREATE TABLE fire (
@@ -152,6 +152,9 @@ CREATE TABLE run (
     slot BIGINT,
     created_by BYTEA,
     request_id TEXT,
+    priority BIGINT NOT NULL,
+    lane TEXT NOT NULL,
+    labels JSONB NOT NULL,
     not_honoured TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (project, domain, name)

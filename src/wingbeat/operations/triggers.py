@@ -1,0 +1,194 @@
+"""What callers can do with triggers. Whatever changes firing locks the schedule row first and settles what is due.
+
+Settling: a slot that came due before a redeploy stays owed under the revision it came due under (as a backlog); one that came
+due before a pause or a deletion is missed, and the ledger says so. So no change replays time that was before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace as changed
+
+from wingbeat.core.action import Action
+from wingbeat.core.ids import TaskId, TriggerName
+from wingbeat.core.schedule import count_between, last_between, next_after
+from wingbeat.core.trigger import Backlog, Deployment, Firing, Trigger, moved, redeployed
+from wingbeat.errors import Conflict
+from wingbeat.store import fires, firings, triggers
+from wingbeat.store.changes import SCHEDULE
+from wingbeat.store.database import Transaction
+from wingbeat.store.fires import Fire, FireKind, Outcome
+from wingbeat.store.triggers import RevisionAction
+
+
+async def deploy(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
+    """Create the trigger, or make a new revision of it; a deleted one comes back.
+
+    With `expected_revision` above 0 it must be the latest one: Conflict otherwise, and nothing is changed.
+    """
+    tx.changed(SCHEDULE)
+    existing = await triggers.find(tx, wanted.name, deleted=True)
+    if existing is None:
+        return await _create(tx, wanted, by=by)
+    firing = (await firings.lock(tx, [existing.id]))[existing.id]
+    current = (await triggers.find_many(tx, [existing.id]))[existing.id]
+    if expected_revision and expected_revision != current.revision:
+        raise Conflict(
+            f"trigger {wanted.name.name!r}: revision {expected_revision} was given, the latest is {current.revision}:"
+            " read it again and repeat the change on it"
+        )
+    return await _redeploy(tx, wanted, current, firing, by=by)
+
+
+async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *, by: str) -> None:
+    """Make `wanted` all the triggers of a task: others that it has are deleted, whoever made them."""
+    names = {deployment.name for deployment in wanted}
+    ids = await triggers.ids_of_task(tx, task.task_name)
+    await firings.lock(tx, ids)
+    current = (await triggers.find_many(tx, ids)).values() if ids else ()
+    await delete(tx, [trigger.name for trigger in current if trigger.name not in names], by=by)
+    for deployment in wanted:
+        await deploy(tx, deployment, by=by)
+
+
+async def set_active(tx: Transaction, names: Sequence[TriggerName], active: bool, *, by: str) -> None:
+    """Activate or deactivate; those that are so already, are deleted or do not exist are left alone."""
+    current, locked = await _locked(tx, names)
+    flipped = [
+        changed(trigger, active=active, revision=trigger.revision + 1, updated_at=tx.now, updated_by=by)
+        for trigger in current
+        if trigger.active != active
+    ]
+    await _change(tx, "ACTIVATE" if active else "DEACTIVATE", flipped, locked)
+
+
+async def delete(tx: Transaction, names: Sequence[TriggerName], *, by: str) -> None:
+    """Delete softly: history stays readable, and a later deploy brings the trigger back."""
+    current, locked = await _locked(tx, names)
+    deleted = [
+        changed(
+            trigger, active=False, revision=trigger.revision + 1, deleted_at=tx.now, updated_at=tx.now, updated_by=by
+        )
+        for trigger in current
+    ]
+    await _change(tx, "DELETE", deleted, locked)
+
+
+async def record_manual_fire(tx: Transaction, trigger: Trigger, run: Action) -> None:
+    """A run was started from the trigger by hand: it is in the ledger, and no slot is touched."""
+    await firings.touch(tx, [trigger.id])
+    fire = Fire(
+        trigger.id,
+        FireKind.MANUAL,
+        run.id.run.name,
+        Outcome.FIRED,
+        "",
+        None,
+        None,
+        1,
+        trigger.revision,
+        run.id.run.name,
+    )
+    await fires.insert(tx, [fire])
+
+
+def missed_range(backlog: Backlog, reason: str) -> Fire | None:
+    """The ledger row that closes a backlog; None when no slot is left in it."""
+    schedule, anchor = backlog.schedule, backlog.anchor
+    first = next_after(schedule, backlog.after, anchor)
+    last = last_between(schedule, backlog.after, backlog.until, anchor)
+    if first is None or last is None:
+        return None
+    count = count_between(schedule, backlog.after, backlog.until, anchor)
+    return fires.missed(backlog.trigger_id, backlog.revision, first, last, count, reason)
+
+
+async def _create(tx: Transaction, wanted: Deployment, *, by: str) -> Trigger:
+    trigger = Trigger(
+        id=0,
+        name=wanted.name,
+        revision=1,
+        task_version=wanted.task_version,
+        active=wanted.active,
+        automation_type=wanted.automation_type,
+        spec=wanted.spec,
+        automation=wanted.automation,
+        description=wanted.description,
+        deployed_by=by,
+        updated_by=by,
+        deployed_at=tx.now,
+        updated_at=tx.now,
+        deleted_at=None,
+        triggered_at=None,
+    )
+    trigger = changed(trigger, id=await triggers.insert(tx, trigger))
+    firing = Firing(trigger.id, 1, wanted.schedule, wanted.active, tx.now, tx.now, next_fire_at=None)
+    await firings.insert(tx, moved(firing, tx.now))
+    await triggers.append_revisions(tx, "DEPLOY", [trigger])
+    return trigger
+
+
+async def _redeploy(tx: Transaction, wanted: Deployment, current: Trigger, firing: Firing, *, by: str) -> Trigger:
+    trigger = changed(
+        current,
+        revision=current.revision + 1,
+        task_version=wanted.task_version,
+        active=wanted.active,
+        automation_type=wanted.automation_type,
+        spec=wanted.spec,
+        automation=wanted.automation,
+        description=wanted.description,
+        updated_by=by,
+        updated_at=tx.now,
+        deleted_at=None,
+    )
+    if trigger.active:
+        await firings.add_backlogs(tx, _owed(firing, tx))
+    else:
+        await _close(tx, [firing], "deactivated by a deploy before it could fire")
+    await triggers.update(tx, [trigger])
+    await triggers.append_revisions(tx, "DEPLOY", [trigger])
+    await firings.save(tx, [redeployed(firing, wanted, revision=trigger.revision, now=tx.now)])
+    return trigger
+
+
+async def _locked(tx: Transaction, names: Sequence[TriggerName]) -> tuple[list[Trigger], dict[int, Firing]]:
+    """The triggers of these names that exist and are not deleted, as they are once their schedule rows are locked."""
+    found = [await triggers.find(tx, name) for name in dict.fromkeys(names)]
+    ids = sorted(trigger.id for trigger in found if trigger)
+    locked = await firings.lock(tx, ids)
+    current = await triggers.find_many(tx, ids) if ids else {}
+    return [trigger for trigger in current.values() if trigger.deleted_at is None], locked
+
+
+async def _change(tx: Transaction, action: RevisionAction, new: Sequence[Trigger], locked: dict[int, Firing]) -> None:
+    """Write new revisions that differ from the last ones in being active or not."""
+    if not new:
+        return
+    tx.changed(SCHEDULE)
+    old = [locked[trigger.id] for trigger in new]
+    if action != "ACTIVATE":
+        await _close(tx, old, f"{action.lower()}d before it could fire")
+    await triggers.update(tx, new)
+    await triggers.append_revisions(tx, action, new)
+    await firings.save(
+        tx,
+        [
+            moved(changed(firing, revision=trigger.revision, active=trigger.active), max(tx.now, firing.decided_until))
+            for trigger, firing in zip(new, old, strict=True)
+        ],
+    )
+
+
+def _owed(firing: Firing, tx: Transaction) -> list[Backlog]:
+    """What came due and was not decided yet."""
+    if firing.schedule is None or firing.next_fire_at is None or firing.next_fire_at > tx.now:
+        return []
+    return [Backlog(firing.trigger_id, firing.revision, firing.schedule, firing.anchor, firing.decided_until, tx.now)]
+
+
+async def _close(tx: Transaction, stopped: Sequence[Firing], reason: str) -> None:
+    """Nothing of these triggers fires any more: what they still owe is missed."""
+    late = await firings.backlogs(tx, [firing.trigger_id for firing in stopped])
+    owed = [backlog for firing in stopped for backlog in _owed(firing, tx)]
+    rows = [missed_range(backlog, reason) for backlog in (*late, *owed)]
+    await fires.insert(tx, [row for row in rows if row])
+    await firings.serve_backlogs(tx, left=(), done=late)

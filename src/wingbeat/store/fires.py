@@ -1,0 +1,119 @@
+"""Rows of `fire`, the ledger: one per fired slot, one per range of slots that did not fire. Rows are never changed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from wingbeat.store.database import Row, Transaction, from_micros, maybe_micros, maybe_moment, to_micros
+
+_TYPES = {
+    "trigger_id": "bigint",
+    "kind": "text",
+    "key": "text",
+    "outcome": "text",
+    "reason": "text",
+    "first_slot": "bigint",
+    "last_slot": "bigint",
+    "count": "bigint",
+    "revision": "bigint",
+    "run_name": "text",
+    "decided_at": "bigint",
+}
+
+
+class FireKind(StrEnum):
+    """What made a trigger fire. Only `SCHEDULE` has slots."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+class Outcome(StrEnum):
+    FIRED = "fired"
+    SKIPPED = "skipped"
+    """On purpose, by a policy."""
+    MISSED = "missed"
+    """It should have fired and could not, for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """One moment of a trigger, or one range of consecutive slots that came to nothing for one reason."""
+
+    trigger_id: int
+    kind: FireKind
+    key: str
+    """Unique for the trigger and kind: the slot, or the name of a run that was started by hand."""
+    outcome: Outcome
+    reason: str
+    first_slot: datetime | None
+    last_slot: datetime | None
+    count: int
+    revision: int
+    """The revision whose schedule produced it."""
+    run_name: str | None
+
+
+def fired(trigger_id: int, revision: int, slot: datetime, run_name: str) -> Fire:
+    return Fire(trigger_id, FireKind.SCHEDULE, slot_key(slot), Outcome.FIRED, "", slot, slot, 1, revision, run_name)
+
+
+def missed(trigger_id: int, revision: int, first: datetime, last: datetime, count: int, reason: str) -> Fire:
+    return Fire(
+        trigger_id, FireKind.SCHEDULE, slot_key(first), Outcome.MISSED, reason, first, last, count, revision, None
+    )
+
+
+def slot_key(slot: datetime) -> str:
+    return str(to_micros(slot))
+
+
+async def insert(tx: Transaction, fires: Iterable[Fire]) -> None:
+    """Raises Conflict when one of the keys is in the ledger already."""
+    now = to_micros(tx.now)
+    rows = [
+        (
+            fire.trigger_id,
+            fire.kind,
+            fire.key,
+            fire.outcome,
+            fire.reason,
+            maybe_micros(fire.first_slot),
+            maybe_micros(fire.last_slot),
+            fire.count,
+            fire.revision,
+            fire.run_name,
+            now,
+        )
+        for fire in fires
+    ]
+    await tx.insert("fire", _TYPES, rows)
+
+
+async def latest(tx: Transaction, trigger_id: int, *, limit: int) -> list[tuple[datetime, Fire]]:
+    """The newest entries of a trigger's ledger with the moments they were decided, newest first."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {", ".join(_TYPES)} FROM fire
+         WHERE trigger_id = $1 ORDER BY decided_at DESC, kind, key DESC LIMIT $2
+        """,
+        trigger_id,
+        limit,
+    )
+    return [(from_micros(row["decided_at"]), _fire(row)) for row in rows]
+
+
+def _fire(row: Row) -> Fire:
+    return Fire(
+        trigger_id=row["trigger_id"],
+        kind=FireKind(row["kind"]),
+        key=row["key"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        first_slot=maybe_moment(row["first_slot"]),
+        last_slot=maybe_moment(row["last_slot"]),
+        count=row["count"],
+        revision=row["revision"],
+        run_name=row["run_name"],
+    )
