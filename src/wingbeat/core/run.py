@@ -1,6 +1,7 @@
 """A run: what it was started with. Its state is the state of its root action."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wingbeat.core.action import TaskRef, TriggerRef
@@ -39,3 +40,4 @@ class Run:
     not_honoured: tuple[str, ...]
     """What the task or the caller asked for and this server does not do, in words."""
     created_at: datetime
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
