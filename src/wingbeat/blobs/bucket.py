@@ -1,6 +1,6 @@
 """Blobs in S3, Google Cloud Storage or Azure, through obstore, which finds its credentials as their own tools do."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -31,6 +31,7 @@ class Listing(Protocol):
 class Bucket:
     def __init__(self, store: S3Store | GCSStore | AzureStore) -> None:
         self._store = store
+        self._listing: Listing = store
 
     async def put(self, key: str, data: bytes, *, overwrite: bool = True) -> Blob:
         with translated(key):
@@ -50,7 +51,7 @@ class Bucket:
             found = await self._store.get_async(keys.checked(key))
             return bytes(await found.bytes_async())
 
-    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         size = (await self.head(key)).size
         end = size if end is None else min(end, size)
         if start >= end:
@@ -67,9 +68,8 @@ class Bucket:
 
     async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
         """obstore lists whole folders; the rest of `prefix` is compared here."""
-        listing: Listing = self._store
         with translated(prefix):
-            async for batch in listing.list_async(prefix.rpartition("/")[0] or None):
+            async for batch in self._listing.list_async(prefix.rpartition("/")[0] or None):
                 for found in batch:
                     if found["path"].startswith(prefix):
                         yield _blob(found)

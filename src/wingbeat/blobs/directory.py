@@ -30,7 +30,7 @@ class OpenBlob:
         self.blob = blob
         self._file = file
 
-    async def read(self, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to, not including, `end`, in pieces of at most READ_SIZE."""
         end = self.blob.size if end is None else min(end, self.blob.size)
         while start < end:
@@ -82,7 +82,7 @@ class Directory:
         with missing(key):
             return await in_thread(self.path(key).read_bytes)
 
-    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         async with self.open(key) as blob:
             async for chunk in blob.read(start, end):
                 yield chunk

@@ -1,7 +1,7 @@
 """The blobs of a server, wherever they are. A method takes a key or a native URI of this store, and no other URI."""
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,7 @@ class Backend(Protocol):
     async def put(self, key: str, data: bytes, *, overwrite: bool = True) -> Blob: ...
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> Blob: ...
     async def get(self, key: str) -> bytes: ...
-    def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]: ...
+    def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]: ...
     async def head(self, key: str) -> Blob: ...
     def list(self, prefix: str = "") -> AsyncIterator[Blob]: ...
     async def delete(self, key: str) -> None: ...
@@ -77,7 +77,7 @@ class Blobs:
         """The whole blob; raise NotFound."""
         return await self._backend.get(self._key(where))
 
-    def read(self, where: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    def read(self, where: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to, not including, `end`, in pieces; raise NotFound at the first."""
         return self._backend.read(self._key(where), start=start, end=end)
 
