@@ -218,6 +218,7 @@ CREATE TABLE attempt (
     error_code TEXT,
     error_kind TEXT,
     error_message TEXT,
+    error_retryable BOOLEAN,
     log_uri TEXT,
     PRIMARY KEY (project, domain, run, action, number),
     CHECK ((error_message IS NULL) = (error_kind IS NULL))
