@@ -81,17 +81,24 @@ class Cron:
     """0 when nothing ever matches: months that cannot contain a matching day are left out."""
     _days: tuple[int, ...] = field(repr=False, compare=False)
     """By the weekday of the first of a month (Sunday is 0): bit n is set when its day n + 1 matches."""
+    _opening: int = field(repr=False, compare=False)
+    """The first matching minute of a matching day."""
+    _plain: bool = field(repr=False, compare=False)
+    """Whether every stretch of constant offset stands for itself: gap skip, overlap both."""
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after `moment`, in UTC; None when there is none within `SEARCH_YEARS`."""
-        lo = max((moment - EPOCH) // _SECOND + 1, EARLIEST)
+        since = moment - EPOCH
+        lo = since.days * _DAY + since.seconds + 1
         if not self._months or lo >= LATEST:
             return None
+        if lo < EARLIEST:
+            lo = EARLIEST
         stretch = stretch_at(self.timezone, lo)
         fire = self._first_in(stretch, lo)
         if fire is None:
             fire = self._first_beyond(stretch, lo)
-        return None if fire is None else EPOCH + timedelta(seconds=fire)
+        return None if fire is None else EPOCH + timedelta(0, fire)
 
     def count_between(self, after: datetime, until: datetime) -> int:
         """How many fires there are in (after, until]; days and hours are counted without visiting each fire."""
@@ -104,6 +111,9 @@ class Cron:
 
     def _first_in(self, stretch: Stretch, lo: int) -> int | None:
         """The first fire in [lo, stretch.end)."""
+        if self._plain:
+            wall = self._first_wall(lo + stretch.offset, stretch.end + stretch.offset)
+            return None if wall is None else wall - stretch.offset
         wall = self._first_wall(*self._walls(stretch, lo, stretch.end))
         fire = None if wall is None else wall - stretch.offset
         if self.dst_gap is DstGap.SKIP or stretch.before >= stretch.offset:
@@ -113,7 +123,7 @@ class Cron:
 
     def _first_beyond(self, stretch: Stretch, lo: int) -> int | None:
         """The first fire at or after stretch.end, when the search began at `lo` in `stretch`."""
-        year = _date((lo + stretch.offset) // _DAY).year
+        year = date.fromordinal((lo + stretch.offset) // _DAY + _EPOCH_ORDINAL).year
         horizon = (date(min(year + SEARCH_YEARS + 1, MAXYEAR), 1, 1).toordinal() - _EPOCH_ORDINAL) * _DAY
         while stretch.end < LATEST:
             stretch = stretch_at(self.timezone, stretch.end)
@@ -146,49 +156,45 @@ class Cron:
 
     def _first_wall(self, lo: int, hi: int) -> int | None:
         """The first matching wall-clock time in [lo, hi)."""
-        today, minute = divmod(-(-lo // 60), _MINUTES_A_DAY)
-        last = hi // _DAY
-        day = self._first_day(today, last)
-        if day == today:
-            at = self._first_minute(minute)
-            if at is None:
-                day = self._first_day(today + 1, last)
-                at = self._first_minute(0)
-        else:
-            at = self._first_minute(0)
-        if day is None or at is None:
-            return None
+        day, minute = divmod(-(-lo // 60), _MINUTES_A_DAY)
+        at = self._first_minute(minute) if self._matches(day) else None
+        if at is None:
+            later = self._first_day(day + 1, hi // _DAY)
+            if later is None:
+                return None
+            day, at = later, self._opening
         wall = (day * _MINUTES_A_DAY + at) * 60
         return wall if wall < hi else None
+
+    def _matches(self, day: int) -> bool:
+        month, first, _ = _month_of(day)
+        return bool(self._months >> month & self._days[(first + _EPOCH_WEEKDAY) % 7] >> day - first & 1)
 
     def _first_minute(self, minute: int) -> int | None:
         """The first matching minute of a matching day, from its `minute` on."""
         hour, within = divmod(minute, 60)
-        minutes = self._minutes >> within << within
-        if self._hours >> hour & 1 and minutes:
-            return hour * 60 + _lowest(minutes)
+        if self._hours >> hour & 1:
+            minutes = self._minutes >> within
+            if minutes:
+                return minute + _lowest(minutes)
         hours = self._hours >> hour + 1
         return (hour + 1 + _lowest(hours)) * 60 + _lowest(self._minutes) if hours else None
 
     def _first_day(self, day: int, last: int) -> int | None:
         """The first matching day in [day, last], as days since 1970."""
-        at = _date(day)
-        year, month, first = at.year, at.month, day - at.day + 1
-        while first <= last:
-            days = self._days_in(year, month) >> (day - first)
+        while day <= last:
+            month, first, following = _month_of(day)
+            days = self._days_in(month, first, following) >> day - first
             if days:
                 return day + _lowest(days)
-            later = self._months >> month + 1
-            year, month = (year, month + 1 + _lowest(later)) if later else (year + 1, _lowest(self._months))
-            day = first = _month(year, month)[0]
+            day = following
         return None
 
-    def _days_in(self, year: int, month: int) -> int:
-        """The matching days of a month; bit 0 is its first."""
+    def _days_in(self, month: int, first: int, following: int) -> int:
+        """The matching days of the `month` that begins on day `first`; bit 0 is that day."""
         if not self._months >> month & 1:
             return 0
-        first, length = _month(year, month)
-        return self._days[(first + _EPOCH_WEEKDAY) % 7] & (1 << length) - 1
+        return self._days[(first + _EPOCH_WEEKDAY) % 7] & (1 << following - first) - 1
 
     def _count_in(self, stretch: Stretch, lo: int, hi: int) -> int:
         """How many fires there are in [lo, hi), which is part of `stretch`."""
@@ -214,17 +220,16 @@ class Cron:
         """How many days in [day, end) match."""
         count = 0
         while day < end:
-            at = _date(day)
-            first, length = _month(at.year, at.month)
-            following = min(first + length, end)
-            days = self._days_in(at.year, at.month) & (1 << following - first) - 1
+            month, first, following = _month_of(day)
+            stop = min(following, end)
+            days = self._days_in(month, first, stop)
             count += (days >> day - first).bit_count()
-            day = following
+            day = stop
         return count
 
     def _count_minutes(self, day: int, minute: int) -> int:
         """How many fires `day` has before its `minute`."""
-        if self._first_day(day, day) is None:
+        if not self._matches(day):
             return 0
         hour, within = divmod(minute, 60)
         whole_hours = (self._hours & (1 << hour) - 1).bit_count() * self._minutes.bit_count()
@@ -241,8 +246,18 @@ def _parse(expression: str, timezone: str, dst_gap: DstGap, dst_overlap: DstOver
         for month in range(1, 13)
         if fields.months >> month & 1 and any(mask & (1 << _LONGEST[month]) - 1 for mask in days)
     )
-    months = possible if fields.minutes and fields.hours else 0
-    return Cron(body, zone, dst_gap, dst_overlap, fields.minutes, fields.hours, months, days)
+    return Cron(
+        expression=body,
+        timezone=zone,
+        dst_gap=dst_gap,
+        dst_overlap=dst_overlap,
+        _minutes=fields.minutes,
+        _hours=fields.hours,
+        _months=possible if fields.minutes and fields.hours else 0,
+        _days=days,
+        _opening=_lowest(fields.hours) * 60 + _lowest(fields.minutes),
+        _plain=dst_gap is DstGap.SKIP and dst_overlap is DstOverlap.BOTH,
+    )
 
 
 def _matching_days(fields: Fields, first_weekday: int) -> int:
@@ -251,14 +266,12 @@ def _matching_days(fields: Fields, first_weekday: int) -> int:
     return days | weekdays if fields.either_day else days & weekdays
 
 
-@lru_cache(maxsize=4096)
-def _month(year: int, month: int) -> tuple[int, int]:
-    """The first day of a month, as days since 1970, and its length."""
-    return date(year, month, 1).toordinal() - _EPOCH_ORDINAL, monthrange(year, month)[1]
-
-
-def _date(day: int) -> date:
-    return date.fromordinal(day + _EPOCH_ORDINAL)
+@lru_cache(maxsize=16_384)
+def _month_of(day: int) -> tuple[int, int, int]:
+    """The month that a day is in: its number, its first day and the first day after it, as days since 1970."""
+    at = date.fromordinal(day + _EPOCH_ORDINAL)
+    first = day - at.day + 1
+    return at.month, first, first + monthrange(at.year, at.month)[1]
 
 
 def _lowest(bits: int) -> int:
