@@ -52,6 +52,10 @@ class Server(Section):
         default=None,
         description="The URL by which clients reach the server, if it is not where it listens (a proxy, say).",
     )
+    hosts: Names = Field(
+        default=(),
+        description="Names by which the server is called beside localhost, IP addresses and publicUrl's; * is any.",
+    )
     allowed_origins: Names = Field(
         default=(),
         description="Origins, such as https://flyte.example.org, whose web pages may call the API beside its own.",

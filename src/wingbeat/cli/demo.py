@@ -1,0 +1,6 @@
+import rich_click as click
+
+
+@click.command()
+def demo() -> None:
+    """x"""
