@@ -31,16 +31,20 @@ _TYPES = {
     "request_id": "text",
     "priority": "bigint",
     "lane": "text",
-    "labels": "jsonb",
     "not_honoured": "text",
     "created_at": "bigint",
 }
+_LABEL_TYPES = {"project": "text", "domain": "text", "run": "text", "key": "text", "value": "text"}
+_LABEL = (
+    "SELECT l.value FROM run_label l"
+    " WHERE l.project = a.project AND l.domain = a.domain AND l.run = a.run AND l.key = {key}"
+)
 _ROOT = f"a.project = r.project AND a.domain = r.domain AND a.run = r.name AND a.name = '{ROOT_ACTION}'"
 
 _LIST = Listing(
-    select=f"{actions.COLUMNS}, r.labels",
-    source=f"action a JOIN run r ON {_ROOT} WHERE a.parent IS NULL AND {{where}}",
-    columns=Columns(actions.FIELDS, {"labels.": Column("r.labels ->> {key}", nullable=True)}),
+    select=actions.COLUMNS,
+    source="action a WHERE a.parent IS NULL AND {where}",
+    columns=Columns(actions.FIELDS, {"labels.": Column(_LABEL, nullable=True)}),
     key=("run_name", "project", "domain"),
     default_sort=(Sort("phase", ascending=True), Sort("created_at"), Sort("run_name")),
 )
@@ -57,6 +61,7 @@ class Listed:
 async def insert(tx: Transaction, runs: Sequence[Run]) -> None:
     """Raises Conflict for a taken name."""
     await tx.insert("run", _TYPES, [_values(run) for run in runs])
+    await _insert_labels(tx, runs)
 
 
 async def insert_if_free(tx: Transaction, run: Run) -> bool:
@@ -65,7 +70,9 @@ async def insert_if_free(tx: Transaction, run: Run) -> bool:
     inserted = await tx.execute(
         f"INSERT INTO run ({', '.join(_TYPES)}) VALUES ({marks}) ON CONFLICT DO NOTHING", *_values(run)
     )
-    return inserted == 1
+    if inserted:
+        await _insert_labels(tx, [run])
+    return bool(inserted)
 
 
 async def find(tx: Transaction, run: RunId) -> Run | None:
@@ -82,7 +89,7 @@ async def find(tx: Transaction, run: RunId) -> Run | None:
         run.domain,
         run.name,
     )
-    return None if row is None else _run(row)
+    return None if row is None else _run(row, (await _labels(tx, [run])).get(run, {}))
 
 
 async def find_by_request(tx: Transaction, scope: Scope, request_id: str) -> RunId | None:
@@ -111,7 +118,9 @@ async def list_page(
             f" AND p.phase = {Phase.PAUSED.value})"
         )
     page = await fetch_page(tx, _LIST, query, scope=scope, args=args)
-    return Page([Listed(actions.action_of(row), json.loads(row["labels"])) for row in page.items], page.next_token)
+    roots = [actions.action_of(row) for row in page.items]
+    labels = await _labels(tx, [root.id.run for root in roots])
+    return Page([Listed(root, labels.get(root.id.run, {})) for root in roots], page.next_token)
 
 
 def _narrowing(within: Within | None) -> Sequence[tuple[str, str]]:
@@ -136,6 +145,33 @@ def _narrowing(within: Within | None) -> Sequence[tuple[str, str]]:
             ]
 
 
+async def _insert_labels(tx: Transaction, runs: Sequence[Run]) -> None:
+    rows = [
+        (run.id.project, run.id.domain, run.id.name, key, value) for run in runs for key, value in run.labels.items()
+    ]
+    await tx.insert("run_label", _LABEL_TYPES, rows)
+
+
+async def _labels(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapping[str, str]]:
+    if not runs:
+        return {}
+    args = Arguments()
+    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
+    rows = await tx.fetch(
+        f"""
+        SELECT project, domain, run, key, value
+          FROM run_label
+         WHERE (project, domain, run) IN (VALUES {keys})
+         ORDER BY project, domain, run, key
+        """,
+        *args.values,
+    )
+    labels: dict[RunId, dict[str, str]] = {}
+    for row in rows:
+        labels.setdefault(RunId(row["project"], row["domain"], row["run"]), {})[row["key"]] = row["value"]
+    return labels
+
+
 def _values(run: Run) -> tuple[Value, ...]:
     return (
         run.id.project,
@@ -152,13 +188,12 @@ def _values(run: Run) -> tuple[Value, ...]:
         run.request_id,
         run.priority,
         run.lane,
-        json.dumps(dict(run.labels)),
         json.dumps(run.not_honoured),
         to_micros(run.created_at),
     )
 
 
-def _run(row: Row) -> Run:
+def _run(row: Row, labels: Mapping[str, str]) -> Run:
     return Run(
         id=RunId(row["project"], row["domain"], row["name"]),
         task=actions.task_of(row),
@@ -178,5 +213,5 @@ def _run(row: Row) -> Run:
         lane=row["lane"],
         not_honoured=tuple(json.loads(row["not_honoured"])),
         created_at=from_micros(row["created_at"]),
-        labels=json.loads(row["labels"]),
+        labels=labels,
     )

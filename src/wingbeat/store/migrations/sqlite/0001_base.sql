@@ -154,12 +154,20 @@ CREATE TABLE run (
     request_id TEXT,
     priority INTEGER NOT NULL,
     lane TEXT NOT NULL,
-    labels TEXT NOT NULL,
     not_honoured TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (project, domain, name)
 ) STRICT;
 CREATE UNIQUE INDEX run_by_request ON run (project, domain, request_id) WHERE request_id IS NOT NULL;
+
+CREATE TABLE run_label (
+    project TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    run TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (project, domain, run, key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE action (
     project TEXT NOT NULL,
