@@ -258,9 +258,7 @@ CREATE TABLE queue (
     available_at BIGINT NOT NULL,
     node TEXT,
     token BIGINT NOT NULL,
-    lease_until BIGINT,
-    PRIMARY KEY (project, domain, run, action),
-    CHECK ((node IS NULL) = (lease_until IS NULL))
+    PRIMARY KEY (project, domain, run, action)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX queue_waiting ON queue (priority DESC, available_at) WHERE node IS NULL;
 CREATE INDEX queue_by_node ON queue (node) WHERE node IS NOT NULL;

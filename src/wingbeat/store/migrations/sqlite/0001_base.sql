@@ -258,9 +258,7 @@ CREATE TABLE queue (
     available_at INTEGER NOT NULL,
     node TEXT,
     token INTEGER NOT NULL,
-    lease_until INTEGER,
-    PRIMARY KEY (project, domain, run, action),
-    CHECK ((node IS NULL) = (lease_until IS NULL))
+    PRIMARY KEY (project, domain, run, action)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX queue_waiting ON queue (priority DESC, available_at) WHERE node IS NULL;
 CREATE INDEX queue_by_node ON queue (node) WHERE node IS NOT NULL;

@@ -1,0 +1,165 @@
+"""Rows of `queue`: every action that waits for a node or is held by one.
+
+The token grows with each claim; who acts on an older one has lost the action. How long a node may hold is the node's
+own lease (`store/nodes.py`), so holding a thousand actions costs no more than holding one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from wingbeat.core.ids import ActionId, AttemptId, RunId
+from wingbeat.store.changes import QUEUE
+from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
+
+_TYPES = {
+    "project": "text",
+    "domain": "text",
+    "run": "text",
+    "action": "text",
+    "attempt": "bigint",
+    "priority": "bigint",
+    "lane": "text",
+    "trigger_id": "bigint",
+    "available_at": "bigint",
+    "node": "text",
+    "token": "bigint",
+}
+_COLUMNS = ", ".join(f"q.{name}" for name in _TYPES)
+_IS_ACTION = "project = $1 AND domain = $2 AND run = $3 AND action = $4"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    attempt: AttemptId
+    """The attempt that comes next, or that `node` is making."""
+    priority: int
+    lane: str
+    trigger_id: int | None
+    available_at: datetime
+    """Nobody may claim it earlier."""
+    node: str | None = None
+    token: int = 0
+
+
+async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Raises Conflict when an action is queued already."""
+    rows = [
+        (
+            *_key(entry.attempt.action),
+            entry.attempt.number,
+            entry.priority,
+            entry.lane,
+            entry.trigger_id,
+            to_micros(entry.available_at),
+            entry.node,
+            entry.token,
+        )
+        for entry in entries
+    ]
+    await tx.insert("queue", _TYPES, rows)
+    tx.changed(QUEUE)
+
+
+async def claim(tx: Transaction, node: str, limit: int) -> list[Entry]:
+    """Up to `limit` waiting entries, now held by `node`, the most urgent first, then the oldest."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS}
+          FROM queue q
+         WHERE q.node IS NULL AND q.available_at <= $1
+         ORDER BY q.priority DESC, q.available_at, q.project, q.domain, q.run, q.action
+         LIMIT $2{tx.skip_locked}
+        """,
+        to_micros(tx.now),
+        limit,
+    )
+    entries = [replace(entry, node=node, token=entry.token + 1) for entry in map(_entry, rows)]
+    await tx.update(
+        f"UPDATE queue SET node = $5, token = $6 WHERE {_IS_ACTION}",
+        [(*_key(entry.attempt.action), node, entry.token) for entry in entries],
+    )
+    return entries
+
+
+async def held(tx: Transaction, node: str) -> list[Entry]:
+    """What `node` holds: the truth after a restart."""
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS} FROM queue q WHERE q.node = $1 ORDER BY q.project, q.domain, q.run, q.action", node
+    )
+    return [_entry(row) for row in rows]
+
+
+async def count_held(tx: Transaction, node: str) -> int:
+    row = await tx.fetchrow("SELECT count(*) AS count FROM queue WHERE node = $1", node)
+    return row["count"] if row else 0
+
+
+async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
+    """Entries, locked, whose node's lease is gone."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS}
+          FROM queue q
+         WHERE q.node IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = q.node AND n.lease_until > $1)
+         ORDER BY q.project, q.domain, q.run, q.action
+         LIMIT $2{tx.skip_locked}
+        """,
+        to_micros(tx.now),
+        limit,
+    )
+    return [_entry(row) for row in rows]
+
+
+async def find(tx: Transaction, action: ActionId) -> Entry | None:
+    """The entry, locked until the end of the transaction."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_COLUMNS}
+          FROM queue q
+         WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.action = $4{tx.for_update}
+        """,
+        *_key(action),
+    )
+    return None if row is None else _entry(row)
+
+
+async def next_available_at(tx: Transaction) -> datetime | None:
+    """When the first of the waiting entries may be claimed."""
+    row = await tx.fetchrow("SELECT min(available_at) AS first FROM queue WHERE node IS NULL")
+    return maybe_moment(row["first"]) if row else None
+
+
+async def release(tx: Transaction, attempt: AttemptId, *, at: datetime) -> None:
+    """Nobody holds the action any more; `attempt` may be claimed from `at` on."""
+    await tx.execute(
+        f"UPDATE queue SET node = NULL, attempt = $5, available_at = $6 WHERE {_IS_ACTION}",
+        *_key(attempt.action),
+        attempt.number,
+        to_micros(at),
+    )
+    tx.changed(QUEUE)
+
+
+async def remove(tx: Transaction, action: ActionId) -> None:
+    """The action is over: a node that still runs it will stop it."""
+    await tx.execute(f"DELETE FROM queue WHERE {_IS_ACTION}", *_key(action))
+    tx.changed(QUEUE)
+
+
+def _entry(row: Row) -> Entry:
+    action = ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"])
+    return Entry(
+        attempt=AttemptId(action, row["attempt"]),
+        priority=row["priority"],
+        lane=row["lane"],
+        trigger_id=row["trigger_id"],
+        available_at=from_micros(row["available_at"]),
+        node=row["node"],
+        token=row["token"],
+    )
+
+
+def _key(action: ActionId) -> tuple[str, str, str, str]:
+    return action.run.project, action.run.domain, action.run.name, action.name
