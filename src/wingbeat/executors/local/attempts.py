@@ -53,6 +53,7 @@ class _Attempt:
     action: ActionDir
     status: Status
     log_index: LogIndex
+    processes: Processes | None = None
     task: asyncio.Task[None] | None = None
 
     @property
@@ -129,9 +130,9 @@ class Attempts:
     def stop_all(self, reason: str) -> None:
         """For attempts whose outcome nobody can learn any more."""
         for attempt in self._attempts.values():
-            if not attempt.over and (processes := attempt.action.processes()):
+            if not attempt.over and attempt.processes is not None:
                 log.warning("stopping: path=%s reason=%s", attempt.action.path, reason)
-                processes.keeper.send(signal.SIGTERM)
+                attempt.processes.keeper.send(signal.SIGTERM)
 
     async def _accept(self, spec: Spec) -> None:
         try:
@@ -206,6 +207,7 @@ class Attempts:
     def _running(self, attempt: _Attempt, processes: Processes) -> None:
         phase = ExecutionPhase.RUNNING
         if attempt.status.phase is not phase:
+            attempt.processes = processes
             status = replace(attempt.status, phase=phase, rev=_REVISIONS[phase], started_at=processes.started_at)
             self._changed(attempt, status)
             self._pass_on_stop(attempt.action)
