@@ -1,0 +1,1 @@
+"""Edge: what is not an RPC, and the server that carries both."""

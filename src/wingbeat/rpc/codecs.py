@@ -59,6 +59,9 @@ class JsonCodec(Codec[Message, Any]):
 
     def decode(self, data: bytes | bytearray, message: M) -> M:
         try:
+            # The parser takes an empty list for an empty message.
+            if not data.lstrip().startswith(b"{"):
+                raise ParseError("it is not an object")
             return Parse(bytes(data), message, ignore_unknown_fields=True)
         except (ParseError, ValueError, TypeError, RecursionError) as error:
             raise _malformed(message, "JSON", error) from error
