@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 from obstore.exceptions import (
@@ -21,11 +21,14 @@ from wingbeat.errors import AlreadyExists, NotFound, PermissionDenied, Unavailab
 
 READ_SIZE = 1 << 20
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta  # obstore has its types in its stubs only
+
 
 class Listing(Protocol):
     """The one way we list: obstore's own type also speaks of Arrow, which need not be installed."""
 
-    def list_async(self, prefix: str | None = None) -> AsyncIterator[Sequence[obstore.ObjectMeta]]: ...
+    def list_async(self, prefix: str | None = None) -> AsyncIterator[Sequence["ObjectMeta"]]: ...
 
 
 class Bucket:
@@ -118,5 +121,5 @@ def translated(key: str) -> Generator[None]:
         raise Unavailable(f"the object store did not answer for {key!r}") from error
 
 
-def _blob(found: obstore.ObjectMeta) -> Blob:
+def _blob(found: "ObjectMeta") -> Blob:
     return Blob(found["path"], found["size"], (found["e_tag"] or "").strip('"'), found["last_modified"])
