@@ -1,0 +1,154 @@
+"""What a task, a trigger and a RunSpec say about a run, read once from their serialized protos.
+
+A storm of fires plans thousands of runs of a few tasks, so what is read is cached by the bytes it was read from.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
+
+from flyteidl2.common import identity_pb2
+from flyteidl2.common import run_pb2 as common_run_pb2
+from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
+from flyteidl2.trigger import trigger_definition_pb2
+
+from wingbeat.wire import inputs, unhonoured
+
+START_TIME_SINCE = (2, 3, 6)
+"""The first SDK whose tasks take the time their run is meant for from the control plane."""
+
+INPUTS_FILE = "/inputs.pb"
+
+_VERSION = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)")
+_CACHED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTraits:
+    """What of a TaskSpec decides how its runs are planned."""
+
+    inputs: tuple[str, ...]
+    defaults: tuple[common_pb2.NamedLiteral, ...]
+    knows_start_time: bool
+    not_honoured: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerTraits:
+    """What a trigger gives its runs."""
+
+    inputs: bytes | None
+    offloaded: str | None
+    """The directory of its inputs.pb."""
+    run_spec: bytes | None
+    kickoff_arg: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpecTraits:
+    base_dir: str
+    start_time: datetime | None
+    labels: Mapping[str, str]
+    lane: str
+    not_honoured: tuple[str, ...]
+
+
+@lru_cache(_CACHED)
+def task_traits(spec: bytes) -> TaskTraits:
+    """Of a serialized flyteidl2.task.TaskSpec."""
+    task = task_definition_pb2.TaskSpec.FromString(spec)
+    return TaskTraits(
+        inputs=tuple(variable.key for variable in task.task_template.interface.inputs.variables),
+        defaults=tuple(
+            common_pb2.NamedLiteral(name=each.name, value=each.parameter.default)
+            for each in task.default_inputs
+            if each.parameter.HasField("default")
+        ),
+        knows_start_time=_knows_start_time(task.task_template.metadata.runtime.version),
+        not_honoured=unhonoured.of_task(task),
+    )
+
+
+@lru_cache(_CACHED)
+def trigger_traits(spec: bytes, automation: bytes) -> TriggerTraits:
+    """Of a serialized flyteidl2.trigger.TriggerSpec and flyteidl2.task.TriggerAutomationSpec."""
+    trigger = trigger_definition_pb2.TriggerSpec.FromString(spec)
+    schedule = common_pb2.TriggerAutomationSpec.FromString(automation).schedule
+    return TriggerTraits(
+        inputs=trigger.inputs.SerializeToString() if trigger.HasField("inputs") else None,
+        offloaded=offloaded(trigger.offloaded_input_data) if trigger.HasField("offloaded_input_data") else None,
+        run_spec=trigger.run_spec.SerializeToString() if trigger.HasField("run_spec") else None,
+        kickoff_arg=schedule.kickoff_time_input_arg,
+    )
+
+
+@lru_cache(_CACHED)
+def run_spec_traits(run_spec: bytes) -> RunSpecTraits:
+    """Of a serialized flyteidl2.task.RunSpec."""
+    spec = run_pb2.RunSpec.FromString(run_spec)
+    return RunSpecTraits(
+        base_dir=spec.run_base_dir.rstrip("/"),
+        start_time=spec.run_start_time.ToDatetime(UTC) if spec.HasField("run_start_time") else None,
+        labels=MappingProxyType(dict(spec.labels.values)),
+        lane=spec.queue,
+        not_honoured=unhonoured.of_run(spec),
+    )
+
+
+def completed_run_spec(run_spec: bytes, *, start_time: datetime | None, raw_data_prefix: str) -> bytes:
+    """The RunSpec with the start time, if there is one, and with the place for raw data unless it names its own."""
+    spec = run_pb2.RunSpec.FromString(run_spec)
+    if start_time is not None:
+        spec.run_start_time.FromDatetime(start_time)
+    if not spec.raw_data_storage.raw_data_prefix:
+        spec.raw_data_storage.raw_data_prefix = raw_data_prefix
+    return spec.SerializeToString()
+
+
+def inline_inputs(
+    *, base: bytes | None, given: bytes | None, task: TaskTraits, kickoff_arg: str, kickoff: datetime
+) -> bytes:
+    """The inputs of a run: those of the trigger, those of the caller over them, and the defaults of what is missing.
+
+    The kickoff input is left to the runtime where the runtime fills it, and is set to `kickoff` otherwise, unless the
+    caller gave it a value.
+    """
+    merged = inputs.merged(base, given)
+    marked = inputs.kickoff_arg(merged)
+    name = marked or kickoff_arg
+    if name and not (task.knows_start_time and marked) and name not in _names(given):
+        inputs.fill_kickoff(merged, name, kickoff)
+    inputs.add_defaults(merged, task.defaults)
+    return merged.SerializeToString()
+
+
+def missing_inputs(given: bytes, *, task: TaskTraits, kickoff_arg: str) -> list[str]:
+    """The inputs that neither the caller nor a default nor the kickoff time gives."""
+    there = {*_names(given), *(default.name for default in task.defaults), kickoff_arg}
+    return [name for name in task.inputs if name not in there]
+
+
+def offloaded(data: common_run_pb2.OffloadedInputData) -> str:
+    """The directory; some callers name the file in it."""
+    return data.uri.removesuffix(INPUTS_FILE).rstrip("/")
+
+
+def identity(subject: str) -> bytes | None:
+    """The serialized flyteidl2.common.EnrichedIdentity of a caller; None for one nobody knows."""
+    if not subject:
+        return None
+    caller = identity_pb2.EnrichedIdentity()
+    caller.user.id.subject = subject
+    return caller.SerializeToString()
+
+
+def _names(given: bytes | None) -> set[str]:
+    return {literal.name for literal in common_pb2.Inputs.FromString(given or b"").literals}
+
+
+def _knows_start_time(version: str) -> bool:
+    found = _VERSION.search(version)
+    return found is not None and tuple(map(int, found.groups())) >= START_TIME_SINCE
