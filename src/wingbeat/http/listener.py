@@ -70,6 +70,7 @@ class Listener:
             lifespan="off",
             access_log=False,
             log_config=None,
+            log_level="warning",
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
