@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from wingbeat.errors import StartError
-from wingbeat.telemetry import Metrics, configure_logging, configure_tracing
+from wingbeat.telemetry import Metrics, TelemetryError, configure_logging, configure_tracing
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +70,7 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(StartError, match="log level 'loud' is unknown"):
+    with pytest.raises(TelemetryError, match="log level 'loud' is unknown"):
         configure_logging(json=True, level="loud")
 
 
@@ -111,5 +110,5 @@ def not_installed(_name: str) -> None:
 def test_traces_that_cannot_be_exported_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setattr(importlib.util, "find_spec", not_installed)
-    with pytest.raises(StartError, match=r"pip install 'wingbeat\[otel\]'"):
+    with pytest.raises(TelemetryError, match=r"pip install 'wingbeat\[otel\]'"):
         configure_tracing(service="wingbeat", version="1")

@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from wingbeat.errors import StartError
-
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 RPC_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class TelemetryError(Exception):
+    """What is configured cannot be had; one line says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,11 @@ class Metrics:
 def configure_logging(*, json: bool, level: str) -> None:
     """Send structlog's and the standard library's records to stderr in one form: JSON lines, or text for people.
 
-    `level` is a standard name such as "INFO"; anything else raises StartError.
+    `level` is a standard name such as "INFO"; anything else raises TelemetryError.
     """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
-        raise StartError(f"log level {level!r} is unknown: use DEBUG, INFO, WARNING or ERROR")
+        raise TelemetryError(f"log level {level!r} is unknown: use DEBUG, INFO, WARNING or ERROR")
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if json
@@ -104,14 +106,14 @@ def _send_standard_records(
 def configure_tracing(*, service: str, version: str) -> "TracerProvider | None":
     """The provider of traces that the OTEL_* environment asks for, or None when it asks for none.
 
-    Raises StartError when traces are asked for and the `otel` extra is not installed.
+    Raises TelemetryError when traces are asked for and the `otel` extra is not installed.
     """
     if not _traces_wanted():
         return None
     if importlib.util.find_spec("opentelemetry.sdk") is None or (
         importlib.util.find_spec("opentelemetry.exporter") is None
     ):
-        raise StartError(
+        raise TelemetryError(
             "traces are configured by OTEL_* variables, but the exporter is not installed: pip install 'wingbeat[otel]'"
         )
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
