@@ -22,6 +22,9 @@ class TelemetryError(Exception):
     """What is configured cannot be had; one line says why and what to do."""
 
 
+FIRE_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 600, 3600, 86400)
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Every metric of one server, in a registry of its own: two servers in one process do not mix."""
@@ -30,6 +33,8 @@ class Metrics:
     rpc_calls: Counter = field(init=False)
     rpc_seconds: Histogram = field(init=False)
     rpc_streams: Gauge = field(init=False)
+    fires: Counter = field(init=False)
+    fire_lag_seconds: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
         named = {
@@ -51,6 +56,18 @@ class Metrics:
                 "Server streams that are open now.",
                 ("service", "method"),
                 registry=self.registry,
+            ),
+            "fires": Counter(
+                "wingbeat_fires",
+                "Slots of triggers that were decided.",
+                ("outcome",),
+                registry=self.registry,
+            ),
+            "fire_lag_seconds": Histogram(
+                "wingbeat_fire_lag_seconds",
+                "How long after its slot a run was created, in seconds.",
+                registry=self.registry,
+                buckets=FIRE_LAG_BUCKETS,
             ),
         }
         for name, metric in named.items():

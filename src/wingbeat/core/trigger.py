@@ -5,6 +5,7 @@ Slots that are late do not hold up those that are not: they become a backlog, ca
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.schedule import Schedule, between, next_after
@@ -53,6 +54,18 @@ class Trigger:
     deleted_at: datetime | None
     triggered_at: datetime | None
     """When it last fired, for whatever cause. Never a cursor."""
+
+
+RevisionAction = Literal["DEPLOY", "ACTIVATE", "DEACTIVATE", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a trigger was from one change to the next, and the change that made it so."""
+
+    trigger: Trigger
+    action: RevisionAction
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

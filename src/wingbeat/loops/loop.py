@@ -31,7 +31,7 @@ async def run(
         try:
             pause = await tick()
             failures = 0
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failures += 1
             pause = random.uniform(0.5, 1) * min(0.1 * 2**failures, MAX_BACKOFF_SECONDS)
             expected = isinstance(error, WingbeatError)

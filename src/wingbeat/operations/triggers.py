@@ -1,22 +1,21 @@
 """What callers can do with triggers. Whatever changes firing locks the schedule row first and settles what is due.
 
-Settling: a slot that came due before a redeploy stays owed under the revision it came due under (as a backlog); one that came
-due before a pause or a deletion is missed, and the ledger says so. So no change replays time that was before it.
+Settling: a slot that came due before a redeploy stays owed under the revision it came due under, as a backlog; one
+that came due before a pause or a deletion is missed, and the ledger says so. No change replays the time before it.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace as changed
 
-from wingbeat.core.action import Action
 from wingbeat.core.ids import TaskId, TriggerName
+from wingbeat.core.run import Run
 from wingbeat.core.schedule import count_between, last_between, next_after
-from wingbeat.core.trigger import Backlog, Deployment, Firing, Trigger, moved, redeployed
+from wingbeat.core.trigger import Backlog, Deployment, Firing, RevisionAction, Trigger, moved, redeployed
 from wingbeat.errors import Conflict
 from wingbeat.store import fires, firings, triggers
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, FireKind, Outcome
-from wingbeat.store.triggers import RevisionAction
 
 
 async def deploy(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
@@ -72,20 +71,20 @@ async def delete(tx: Transaction, names: Sequence[TriggerName], *, by: str) -> N
     await _change(tx, "DELETE", deleted, locked)
 
 
-async def record_manual_fire(tx: Transaction, trigger: Trigger, run: Action) -> None:
+async def record_manual_fire(tx: Transaction, trigger: Trigger, run: Run) -> None:
     """A run was started from the trigger by hand: it is in the ledger, and no slot is touched."""
     await firings.touch(tx, [trigger.id])
     fire = Fire(
         trigger.id,
         FireKind.MANUAL,
-        run.id.run.name,
+        run.id.name,
         Outcome.FIRED,
         "",
         None,
         None,
         1,
         trigger.revision,
-        run.id.run.name,
+        run.id.name,
     )
     await fires.insert(tx, [fire])
 

@@ -21,6 +21,8 @@ from wingbeat.store.database import (
     to_micros,
 )
 
+EVERYTHING = 2**31
+"""A limit for what is bounded by its nature."""
 _COLUMNS = "trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, failures"
 _BACKLOG_TYPES = {
     "trigger_id": "bigint",
@@ -56,60 +58,90 @@ async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
     return {row["trigger_id"]: _firing(row) for row in rows}
 
 
-async def claim_due(tx: Transaction, limit: int) -> list[Firing]:
+async def claim_due(tx: Transaction, limit: int, *, only: int | None = None) -> list[Firing]:
     """Firings whose moment has come, the longest overdue first, locked; those that others hold are passed over."""
     rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM schedule WHERE wake_at <= $1 ORDER BY wake_at, trigger_id LIMIT $2{tx.skip_locked}",
+        f"""
+        SELECT {_COLUMNS} FROM schedule WHERE wake_at <= $1{_only(only)}
+         ORDER BY wake_at, trigger_id LIMIT $2{tx.skip_locked}
+        """,
         to_micros(tx.now),
         limit,
     )
     return [_firing(row) for row in rows]
 
 
-async def claim_backlogs(tx: Transaction, limit: int) -> list[Backlog]:
-    """Backlogs, the least recently served first, with the schedule rows of their triggers locked."""
-    ids = await tx.fetch(
+async def due_ids(tx: Transaction, limit: int) -> list[int]:
+    """The triggers that `claim_due` and `claim_backlogs` would look at, not locked."""
+    rows = await tx.fetch(
         """
-        SELECT trigger_id FROM backlog WHERE wake_at <= $1 ORDER BY wake_at, trigger_id, until LIMIT $2
+        SELECT trigger_id FROM (SELECT trigger_id, wake_at FROM schedule WHERE wake_at <= $1
+                                UNION ALL SELECT trigger_id, wake_at FROM backlog WHERE wake_at <= $1) due
+         ORDER BY wake_at, trigger_id LIMIT $2
         """,
         to_micros(tx.now),
         limit,
     )
+    return list(dict.fromkeys(row["trigger_id"] for row in rows))
+
+
+async def claim_backlogs(tx: Transaction, limit: int, *, only: int | None = None) -> list[Backlog]:
+    """Backlogs, the least recently served first, with the schedule rows of their triggers locked."""
+    turns = await tx.fetch(
+        f"""
+        SELECT trigger_id FROM backlog WHERE wake_at <= $1{_only(only)}
+         ORDER BY wake_at, trigger_id, until LIMIT $2
+        """,
+        to_micros(tx.now),
+        limit,
+    )
+    ids = sorted({row["trigger_id"] for row in turns})
     if not ids:
         return []
-    distinct = sorted({row["trigger_id"] for row in ids})
     held = await tx.fetch(
         f"""
-        SELECT trigger_id FROM schedule WHERE trigger_id IN ({placeholders(1, len(distinct))})
+        SELECT trigger_id FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
          ORDER BY trigger_id{tx.skip_locked}
         """,
-        *distinct,
+        *ids,
     )
-    return await backlogs(tx, [row["trigger_id"] for row in held], limit=limit) if held else []
+    return await _backlogs(tx, [row["trigger_id"] for row in held], f"AND wake_at <= {to_micros(tx.now)}", limit)
 
 
-async def backlogs(tx: Transaction, ids: Sequence[int], *, limit: int | None = None) -> list[Backlog]:
-    """What is left to catch up of these triggers, whose schedule rows are locked; with `limit` only what may be now."""
-    ready = "" if limit is None else f"AND wake_at <= {to_micros(tx.now)}"
+async def backlogs(tx: Transaction, ids: Sequence[int]) -> list[Backlog]:
+    """All that these triggers, whose schedule rows are locked, still owe."""
+    return await _backlogs(tx, ids, "", EVERYTHING)
+
+
+async def _backlogs(tx: Transaction, ids: Sequence[int], ready: str, limit: int) -> list[Backlog]:
+    if not ids:
+        return []
     rows = await tx.fetch(
         f"""
         SELECT trigger_id, until, revision, schedule, anchor, after FROM backlog
          WHERE trigger_id IN ({placeholders(1, len(ids))}) {ready}
-         ORDER BY wake_at, trigger_id, until{"" if limit is None else f" LIMIT {limit}"}
+         ORDER BY wake_at, trigger_id, until LIMIT {limit}
         """,
         *ids,
     )
     return [_backlog(row) for row in rows]
 
 
-async def next_wake(tx: Transaction) -> datetime | None:
-    """When the scheduler has something to do next; one look at the first entry of two indexes."""
+@dataclass(frozen=True, slots=True)
+class Wakes:
+    """When the scheduler has something to do next: live slots and backlogs; None for never."""
+
+    live: datetime | None
+    late: datetime | None
+
+
+async def next_wakes(tx: Transaction) -> Wakes:
+    """One look at the first entry of two indexes."""
     rows = await tx.fetch(
         "SELECT (SELECT min(wake_at) FROM schedule WHERE wake_at IS NOT NULL) AS live,"
         " (SELECT min(wake_at) FROM backlog) AS late"
     )
-    moments = [moment for moment in (rows[0]["live"], rows[0]["late"]) if moment is not None]
-    return from_micros(min(moments)) if moments else None
+    return Wakes(maybe_moment(rows[0]["live"]), maybe_moment(rows[0]["late"]))
 
 
 async def insert(tx: Transaction, firing: Firing) -> None:
@@ -158,24 +190,20 @@ async def touch(tx: Transaction, ids: Iterable[int]) -> None:
     )
 
 
-async def postpone(tx: Transaction, firing: Firing, *, until: datetime, error: str) -> None:
-    """Count a decision that failed and say why; its slots stay due."""
+async def postpone(tx: Transaction, trigger_id: int, *, until: datetime, error: str) -> None:
+    """Count a decision that failed and say why; the slots stay due."""
     await tx.execute(
-        "UPDATE schedule SET failures = failures + 1, error = $2, wake_at = $3 WHERE trigger_id = $1",
-        firing.trigger_id,
+        """
+        UPDATE schedule SET failures = failures + 1, error = $2, wake_at = CASE WHEN wake_at < $3 THEN $3 ELSE wake_at END
+         WHERE trigger_id = $1
+        """,
+        trigger_id,
         error,
         to_micros(until),
     )
-
-
-async def postpone_backlog(tx: Transaction, backlog: Backlog, *, until: datetime, error: str) -> None:
     await tx.execute(
-        "UPDATE backlog SET failures = failures + 1, wake_at = $3 WHERE trigger_id = $1 AND until = $2",
-        backlog.trigger_id,
-        to_micros(backlog.until),
-        to_micros(until),
+        "UPDATE backlog SET wake_at = $2 WHERE trigger_id = $1 AND wake_at < $2", trigger_id, to_micros(until)
     )
-    await tx.execute("UPDATE schedule SET error = $2 WHERE trigger_id = $1", backlog.trigger_id, error)
 
 
 async def add_backlogs(tx: Transaction, added: Iterable[Backlog]) -> None:
@@ -199,7 +227,7 @@ async def serve_backlogs(tx: Transaction, left: Iterable[Backlog], done: Iterabl
     """Move what is left to the end of the line, and remove what is caught up."""
     now = to_micros(tx.now)
     await tx.update(
-        "UPDATE backlog SET after = $3, wake_at = $4, failures = 0 WHERE trigger_id = $1 AND until = $2",
+        "UPDATE backlog SET after = $3, wake_at = $4 WHERE trigger_id = $1 AND until = $2",
         [(backlog.trigger_id, to_micros(backlog.until), to_micros(backlog.after), now) for backlog in left],
     )
     await tx.update(
@@ -221,6 +249,10 @@ async def stale(tx: Transaction, limit: int) -> list[Firing]:
 async def health(tx: Transaction, trigger_id: int) -> Health | None:
     row = await tx.fetchrow("SELECT failures, error, next_fire_at FROM schedule WHERE trigger_id = $1", trigger_id)
     return Health(row["failures"], row["error"], maybe_moment(row["next_fire_at"])) if row else None
+
+
+def _only(trigger_id: int | None) -> str:
+    return "" if trigger_id is None else f" AND trigger_id = {trigger_id}"
 
 
 def _moved(firing: Firing) -> tuple[Value, ...]:

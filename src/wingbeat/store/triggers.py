@@ -1,11 +1,9 @@
 """Rows of `trigger_spec` and `trigger_revision`: what triggers are and were. When they fire is in `firings`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from wingbeat.core.ids import TaskId, TaskName, TriggerName
-from wingbeat.core.trigger import Trigger
+from wingbeat.core.trigger import RevisionAction, Trigger
 from wingbeat.store.database import (
     Row,
     Transaction,
@@ -17,21 +15,19 @@ from wingbeat.store.database import (
     to_micros,
 )
 
-RevisionAction = Literal["DEPLOY", "ACTIVATE", "DEACTIVATE", "DELETE"]
-
 COLUMNS = """
     t.trigger_id, t.project, t.domain, t.task_name, t.name, t.revision, t.task_version, t.active, t.automation_type,
     t.spec, t.automation, t.description, t.deployed_by, t.updated_by, t.deployed_at, t.updated_at, t.deleted_at,
     s.triggered_at
 """
-_FROM = "trigger_spec t JOIN schedule s ON s.trigger_id = t.trigger_id"
-_REVISION_COLUMNS = """
+TABLES = "trigger_spec t JOIN schedule s ON s.trigger_id = t.trigger_id"
+REVISION_COLUMNS = """
     t.trigger_id, t.project, t.domain, t.task_name, t.name, r.revision, r.task_version, r.active, r.automation_type,
     r.spec, r.automation, r.description, r.deployed_by, r.updated_by, r.deployed_at, r.updated_at, r.deleted_at,
     s.triggered_at
 """
-_FROM_REVISION = (
-    f"trigger_revision r JOIN {_FROM.replace('trigger_spec t', 'trigger_spec t ON t.trigger_id = r.trigger_id')}"
+REVISION_TABLES = (
+    f"trigger_revision r JOIN {TABLES.replace('trigger_spec t', 'trigger_spec t ON t.trigger_id = r.trigger_id')}"
 )
 _REVISION_TYPES = {
     "trigger_id": "bigint",
@@ -52,20 +48,11 @@ _REVISION_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A trigger as it was from one change to the next."""
-
-    trigger: Trigger
-    action: RevisionAction
-    created_at: int
-
-
 async def find(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> Trigger | None:
     """The trigger, or None; one that is deleted only when asked for."""
     row = await tx.fetchrow(
         f"""
-        SELECT {COLUMNS} FROM {_FROM}
+        SELECT {COLUMNS} FROM {TABLES}
          WHERE t.project = $1 AND t.domain = $2 AND t.task_name = $3 AND t.name = $4
         """,
         name.project,
@@ -79,7 +66,7 @@ async def find(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> 
 
 
 async def find_many(tx: Transaction, ids: Sequence[int]) -> dict[int, Trigger]:
-    rows = await tx.fetch(f"SELECT {COLUMNS} FROM {_FROM} WHERE t.trigger_id IN ({placeholders(1, len(ids))})", *ids)
+    rows = await tx.fetch(f"SELECT {COLUMNS} FROM {TABLES} WHERE t.trigger_id IN ({placeholders(1, len(ids))})", *ids)
     return {row["trigger_id"]: trigger_of(row) for row in rows}
 
 
@@ -105,7 +92,7 @@ async def of_versions(tx: Transaction, tasks: Sequence[TaskId]) -> dict[TaskId, 
     for task in tasks:
         rows = await tx.fetch(
             f"""
-            SELECT {COLUMNS} FROM {_FROM}
+            SELECT {COLUMNS} FROM {TABLES}
              WHERE t.project = $1 AND t.domain = $2 AND t.task_name = $3 AND t.task_version = $4
                AND t.deleted_at IS NULL
              ORDER BY t.name
@@ -160,7 +147,7 @@ async def append_revisions(tx: Transaction, action: RevisionAction, triggers: It
 
 async def at_revision(tx: Transaction, trigger_id: int, revision: int) -> Trigger | None:
     row = await tx.fetchrow(
-        f"SELECT {_REVISION_COLUMNS} FROM {_FROM_REVISION} WHERE r.trigger_id = $1 AND r.revision = $2",
+        f"SELECT {REVISION_COLUMNS} FROM {REVISION_TABLES} WHERE r.trigger_id = $1 AND r.revision = $2",
         trigger_id,
         revision,
     )

@@ -113,7 +113,6 @@ CREATE TABLE backlog (
     anchor BIGINT NOT NULL,
     after BIGINT NOT NULL,
     wake_at BIGINT NOT NULL,
-    failures BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (trigger_id, until),
     CHECK (after < until)
 );

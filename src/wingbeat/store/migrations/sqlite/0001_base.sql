@@ -113,7 +113,6 @@ CREATE TABLE backlog (
     anchor INTEGER NOT NULL,
     after INTEGER NOT NULL,
     wake_at INTEGER NOT NULL,
-    failures INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (trigger_id, until),
     CHECK (after < until)
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,156 @@
+"""Fires triggers by the clock. Any number of processes may run it; none of them remembers anything that matters.
+
+Live slots come first; what was late is caught up in between, so many runs in a cycle and no more.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from opentelemetry.trace import Span, TracerProvider
+
+from wingbeat.core.rate import TokenBucket
+from wingbeat.errors import Unavailable, WingbeatError
+from wingbeat.operations import firing
+from wingbeat.operations.firing import Firer, Round
+from wingbeat.store import firings
+from wingbeat.store.database import Database, Transaction
+from wingbeat.telemetry import Metrics
+
+BATCH = 500
+"""Triggers in one transaction at most: many enough to be cheap, few enough to hold no lock for long."""
+MIN_SLEEP = 0.01
+"""Seconds; what is due and not claimed is in the hands of another scheduler, or waits for a token."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast runs are created. 0 means unlimited, for each number by itself."""
+
+    cycle: timedelta
+    """A cycle of catching up, and the longest sleep (`resyncInterval`)."""
+    catch_up: int
+    """Late runs in one cycle at most (`maxCatchupRunsPerLoop`)."""
+    rate: float
+    """Runs a second (`executionQps`)."""
+    burst: int
+    """Runs at once (`executionBurst`)."""
+
+
+class _Fire(Protocol):
+    async def __call__(self, tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round: ...
+
+
+class Scheduler:
+    def __init__(
+        self,
+        database: Database,
+        firer: Firer,
+        *,
+        pace: Pace,
+        steady: Callable[[], float],
+        metrics: Metrics,
+        traces: TracerProvider | None = None,
+    ) -> None:
+        """`steady`: seconds of a clock that never steps."""
+        self._database = database
+        self._firer = firer
+        self._pace = pace
+        self._steady = steady
+        self._metrics = metrics
+        self._tracer = traces.get_tracer("wingbeat.scheduler") if traces else None
+        self._tokens = TokenBucket(pace.rate, pace.burst)
+        self._cycle_ends = steady()
+        self._late_left = 0
+        self._zones_current = False
+
+    async def tick(self) -> float | None:
+        """Fire what is due. Returns the seconds until there is more to do, or None: when something changes."""
+        await self._bring_zones_up_to_date()
+        await self._fire_live()
+        await self._catch_up()
+        return await self._seconds_to_next()
+
+    async def _bring_zones_up_to_date(self) -> None:
+        while not self._zones_current:
+            self._zones_current = await self._database.write(firing.recompute_stale) < firing.STALE_BATCH
+
+    async def _fire_live(self) -> None:
+        while True:
+            granted = self._tokens.take(BATCH, self._steady())
+            if not granted or (await self._round(firing.fire_due, granted)).claimed < granted:
+                return
+
+    async def _catch_up(self) -> None:
+        """Batch by batch, so that a live slot never waits for more than one."""
+        if self._steady() >= self._cycle_ends:
+            self._late_left = self._pace.catch_up or firings.EVERYTHING
+            self._cycle_ends = self._steady() + self._pace.cycle.total_seconds()
+        while granted := self._tokens.take(min(BATCH, self._late_left), self._steady()):
+            done = await self._round(firing.fire_backlogs, granted)
+            self._late_left -= done.fired
+            if not done.claimed:
+                return
+            await self._fire_live()
+
+    async def _round(self, fire: _Fire, granted: int) -> Round:
+        """One transaction; what was granted and not used is given back."""
+        with self._span() as span:
+            try:
+                done = await self._database.write(lambda tx: fire(tx, self._firer, limit=granted))
+            except Unavailable:
+                self._tokens.give_back(granted)
+                raise
+            except Exception as error:
+                log.warning("a batch of fires failed, trying each trigger by itself", error=str(error))
+                done = await self._one_by_one(fire, granted)
+            if span and done.claimed:
+                span.set_attributes({"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed})
+        self._tokens.give_back(granted - done.fired)
+        self._metrics.fires.labels("fired").inc(done.fired)
+        self._metrics.fires.labels("missed").inc(done.missed)
+        for lag in done.lags:
+            self._metrics.fire_lag_seconds.observe(lag.total_seconds())
+        return done
+
+    async def _one_by_one(self, fire: _Fire, granted: int) -> Round:
+        """The same for one trigger after the other: only the culprit is put off, and it says why."""
+        rounds: list[Round] = []
+        for trigger_id in await self._database.read(lambda tx: firings.due_ids(tx, granted)):
+            try:
+                rounds.append(
+                    await self._database.write(lambda tx, only=trigger_id: fire(tx, self._firer, limit=1, only=only))
+                )
+            except Unavailable:
+                raise
+            except Exception as error:
+                text = str(error) if isinstance(error, WingbeatError) else f"{type(error).__name__}: {error}"
+                log.exception("a trigger cannot be fired", trigger_id=trigger_id)
+                await self._database.write(lambda tx, culprit=trigger_id, text=text: firing.postpone(tx, culprit, text))
+        return Round(
+            claimed=sum(done.claimed for done in rounds),
+            lags=tuple(lag for done in rounds for lag in done.lags),
+            missed=sum(done.missed for done in rounds),
+        )
+
+    async def _seconds_to_next(self) -> float | None:
+        async def body(tx: Transaction) -> tuple[float | None, float | None]:
+            wakes = await firings.next_wakes(tx)
+            live, late = (moment and (moment - tx.now).total_seconds() for moment in (wakes.live, wakes.late))
+            return live, late
+
+        live, late = await self._database.read(body)
+        if late is not None and not self._late_left:
+            late = max(late, self._cycle_ends - self._steady())
+        waits = [wait for wait in (live, late) if wait is not None]
+        if not waits:
+            return None
+        return max(min(waits), self._tokens.seconds_to_next(self._steady()), MIN_SLEEP)
+
+    def _span(self) -> AbstractContextManager[Span | None]:
+        return self._tracer.start_as_current_span("fire triggers") if self._tracer else nullcontext()

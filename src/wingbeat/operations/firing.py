@@ -1,0 +1,227 @@
+"""Firing by the clock. One transaction claims what is due, starts the runs, writes the ledger and moves the watermarks.
+
+So any number of schedulers may do it at once, and one that dies at any moment has done all of it or nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+
+from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
+from wingbeat.core.run import Run
+from wingbeat.core.task import StoredTask
+from wingbeat.core.trigger import Backlog, Firing, Trigger, back_off, catch_up, due, moved
+from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
+from wingbeat.operations import projects, runs
+from wingbeat.operations.projects import Domains
+from wingbeat.operations.runs import RunDefaults, RunOrder
+from wingbeat.store import fires, firings, tasks, triggers
+from wingbeat.store import runs as stored_runs
+from wingbeat.store.database import Transaction
+from wingbeat.store.fires import Fire
+
+SOURCE = "RUN_SOURCE_SCHEDULE_TRIGGER"
+STALE_BATCH = 1000
+PERMANENT = (InvalidArgument, NotFound, FailedPrecondition)
+"""What no retry of the same slot can mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firer:
+    """What starting a run needs to know besides the trigger."""
+
+    defaults: RunDefaults
+    domains: Domains
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one transaction did."""
+
+    claimed: int
+    """Triggers or backlogs that were looked at: fewer than asked for means that no more are due."""
+    lags: tuple[timedelta, ...]
+    """For each run that was started, how long after its slot."""
+    missed: int
+    """Slots that can never fire."""
+
+    @property
+    def fired(self) -> int:
+        return len(self.lags)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Slots to fire for a trigger as it was at the revision that owes them."""
+
+    trigger_id: int
+    revision: int
+    slots: tuple[datetime, ...]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.trigger_id, self.revision
+
+
+async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
+    """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
+    claimed = await firings.claim_due(tx, limit, only=only)
+    decisions, left = [], limit
+    for firing in claimed:
+        decision = due(firing, tx.now, left)
+        left -= len(decision.fires)
+        decisions.append(decision)
+    slots = [_Slots(each.firing.trigger_id, each.firing.revision, each.fires) for each in decisions if each.fires]
+    started = await _start(tx, firer, slots)
+    await firings.add_backlogs(tx, [each.backlog for each in decisions if each.backlog])
+    await firings.advance(tx, [each.firing for each in decisions])
+    return replace(started, claimed=len(claimed))
+
+
+async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
+    """Start at most `limit` runs for late slots, in turn over all triggers that have some."""
+    claimed = await firings.claim_backlogs(tx, limit, only=only)
+    share = max(1, limit // len(claimed)) if claimed else 0
+    slots: list[_Slots] = []
+    left: list[Backlog] = []
+    done: list[Backlog] = []
+    for backlog in claimed:
+        moments, rest = catch_up(backlog, share)
+        if moments:
+            slots.append(_Slots(backlog.trigger_id, backlog.revision, moments))
+        if rest:
+            left.append(rest)
+        else:
+            done.append(backlog)
+    started = await _start(tx, firer, slots)
+    await firings.serve_backlogs(tx, left=left, done=done)
+    return replace(started, claimed=len(claimed))
+
+
+async def postpone(tx: Transaction, trigger_id: int, error: str) -> None:
+    """A decision about this trigger failed: leave it alone for a while, visibly; its slots stay due."""
+    for firing in (await firings.lock(tx, [trigger_id])).values():
+        failures = firing.failures + 1
+        await firings.postpone(tx, trigger_id, until=tx.now + back_off(failures), error=error)
+
+
+async def recompute_stale(tx: Transaction) -> int:
+    """Bring next fires up to date with the time zones of this program; how many there were in this batch."""
+    stale = await firings.stale(tx, STALE_BATCH)
+    await firings.save(tx, [moved(firing, firing.decided_until) for firing in stale])
+    return len(stale)
+
+
+async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots]) -> Round:
+    """Start a run for each slot; what can never start is missed, with the reason in the ledger."""
+    snapshots = await _snapshots(tx, wanted)
+    obstacles, tasks_found = await _prepare(tx, firer, snapshots.values())
+    names = await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots])
+    started: list[Run] = []
+    ledger: list[Fire] = []
+    for each in wanted:
+        trigger = snapshots[each.key]
+        scope, task = _needs(trigger)
+        try:
+            for obstacle in (obstacles.get(scope), obstacles.get(task)):
+                if obstacle:
+                    raise obstacle
+            orders = [_order(trigger, tasks_found[task], slot) for slot in each.slots]
+            planned = [
+                runs.plan(order, defaults=firer.defaults, now=tx.now, name=names[trigger.name, slot])
+                for order, slot in zip(orders, each.slots, strict=True)
+            ]
+        except PERMANENT as error:
+            ledger.append(_missed(each, str(error)))
+        else:
+            started.extend(planned)
+            ledger.extend(_fired(each, planned))
+    await runs.start(tx, started)
+    await fires.insert(tx, ledger)
+    await firings.touch(tx, {run.trigger.id for run in started if run.trigger})
+    return Round(
+        claimed=0,
+        lags=tuple(tx.now - run.slot for run in started if run.slot),
+        missed=sum(row.count for row in ledger if row.run_name is None),
+    )
+
+
+async def _snapshots(tx: Transaction, wanted: Iterable[_Slots]) -> dict[tuple[int, int], Trigger]:
+    """The triggers at the revisions that owe the slots: almost always the latest."""
+    keys = {each.key for each in wanted}
+    latest = await triggers.find_many(tx, sorted({trigger_id for trigger_id, _ in keys}))
+    snapshots: dict[tuple[int, int], Trigger] = {}
+    for trigger_id, revision in keys:
+        trigger = latest[trigger_id]
+        if trigger.revision != revision:
+            trigger = await triggers.at_revision(tx, trigger_id, revision) or trigger
+        snapshots[trigger_id, revision] = trigger
+    return snapshots
+
+
+async def _prepare(
+    tx: Transaction, firer: Firer, snapshots: Iterable[Trigger]
+) -> tuple[dict[Scope | TaskId, Exception], dict[TaskId, StoredTask]]:
+    """Look each project's domain and each task version up once: why nothing can start there, or what is started."""
+    needs = [_needs(trigger) for trigger in snapshots]
+    obstacles: dict[Scope | TaskId, Exception] = {}
+    found: dict[TaskId, StoredTask] = {}
+    for scope in {scope for scope, _ in needs}:
+        try:
+            await projects.require_active(tx, scope.project, scope.domain, domains=firer.domains)
+        except PERMANENT as error:
+            obstacles[scope] = error
+    for wanted in {task for _, task in needs}:
+        task = await tasks.find(tx, wanted)
+        if task is None:
+            obstacles[wanted] = NotFound(f"version {wanted.version!r} of task {wanted.name!r} does not exist")
+        else:
+            found[wanted] = task
+    return obstacles, found
+
+
+def _needs(trigger: Trigger) -> tuple[Scope, TaskId]:
+    name = trigger.name
+    return Scope(name.project, name.domain), TaskId(name.project, name.domain, name.task, trigger.task_version)
+
+
+async def _free_names(
+    tx: Transaction, slots: Sequence[tuple[TriggerName, datetime]]
+) -> dict[tuple[TriggerName, datetime], str]:
+    """The run name of each slot. One that somebody else's run has already gives way to the next candidate."""
+    names: dict[tuple[TriggerName, datetime], str] = {}
+    undecided = list(slots)
+    for salt in count():
+        candidates = {slot: RunId(slot[0].project, slot[0].domain, fire_name(*slot, salt)) for slot in undecided}
+        taken = await stored_runs.taken(tx, list(candidates.values()))
+        names |= {slot: run.name for slot, run in candidates.items() if run not in taken}
+        undecided = [slot for slot, run in candidates.items() if run in taken]
+        if not undecided:
+            break
+    return names
+
+
+def _order(trigger: Trigger, task: StoredTask, slot: datetime) -> RunOrder:
+    name = trigger.name
+    return RunOrder(
+        scope=Scope(name.project, name.domain),
+        task=task.ref,
+        spec=task.spec,
+        trigger=trigger,
+        source=SOURCE,
+        run_start_time=slot,
+        slot=slot,
+    )
+
+
+def _fired(each: _Slots, planned: Iterable[Run]) -> list[Fire]:
+    return [
+        fires.fired(each.trigger_id, each.revision, slot, run.id.name)
+        for slot, run in zip(each.slots, planned, strict=True)
+    ]
+
+
+def _missed(each: _Slots, reason: str) -> Fire:
+    first, last = each.slots[0], each.slots[-1]
+    return fires.missed(each.trigger_id, each.revision, first, last, len(each.slots), reason)

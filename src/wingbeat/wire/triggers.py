@@ -1,0 +1,159 @@
+"""Triggers: proto <-> core. The automation's type follows from what is set in it, whatever the request says."""
+
+from datetime import UTC
+from typing import TypeVar
+
+from flyteidl2.common import identifier_pb2
+from flyteidl2.task import common_pb2, task_definition_pb2
+from flyteidl2.trigger import trigger_definition_pb2, trigger_service_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from wingbeat.core import schedule as schedules
+from wingbeat.core.ids import TaskId, TaskName, TriggerName
+from wingbeat.core.schedule import RateUnit, Schedule
+from wingbeat.core.trigger import Deployment, Revision, Trigger
+from wingbeat.errors import InvalidArgument, Unimplemented
+
+MAX_DESCRIPTION_BYTES = 255
+
+_UNITS = {
+    common_pb2.FIXED_RATE_UNIT_MINUTE: RateUnit.MINUTE,
+    common_pb2.FIXED_RATE_UNIT_HOUR: RateUnit.HOUR,
+    common_pb2.FIXED_RATE_UNIT_DAY: RateUnit.DAY,
+}
+
+_Spec = TypeVar("_Spec", trigger_definition_pb2.TriggerSpec, task_definition_pb2.TaskTriggerSpec)
+
+
+def name_from_proto(name: identifier_pb2.TriggerName) -> TriggerName:
+    return TriggerName(name.project, name.domain, name.task_name, name.name)
+
+
+def deployment(request: trigger_service_pb2.DeployTriggerRequest) -> Deployment:
+    """Raises InvalidArgument, naming the trigger."""
+    return _deployment(name_from_proto(request.name), request.spec, request.automation_spec)
+
+
+def task_trigger(task: TaskId, trigger: task_definition_pb2.TaskTrigger) -> Deployment:
+    """A trigger that is deployed with its task: it runs the version of the task beside it. Raises InvalidArgument."""
+    spec = trigger_definition_pb2.TriggerSpec(
+        run_spec=trigger.spec.run_spec if trigger.spec.HasField("run_spec") else None,
+        active=trigger.spec.active,
+        task_version=task.version,
+        description=trigger.spec.description,
+    )
+    match trigger.spec.WhichOneof("input_wrapper"):
+        case "inputs":
+            spec.inputs.CopyFrom(trigger.spec.inputs)
+        case "offloaded_input_data":
+            spec.offloaded_input_data.CopyFrom(trigger.spec.offloaded_input_data)
+        case None:
+            pass
+    name = TriggerName(task.project, task.domain, task.name, trigger.name)
+    return _deployment(name, spec, trigger.automation_spec)
+
+
+def details(trigger: Trigger) -> trigger_definition_pb2.TriggerDetails:
+    spec = trigger_definition_pb2.TriggerSpec.FromString(trigger.spec)
+    spec.active = trigger.active
+    spec.task_version = trigger.task_version
+    spec.description = trigger.description
+    return trigger_definition_pb2.TriggerDetails(
+        id=_identifier(trigger),
+        spec=spec,
+        status=_status(trigger),
+        automation_spec=_automation(trigger),
+        description=trigger.description or None,
+    )
+
+
+def listed(trigger: Trigger) -> trigger_definition_pb2.Trigger:
+    return trigger_definition_pb2.Trigger(
+        id=_identifier(trigger),
+        status=_status(trigger),
+        active=trigger.active,
+        automation_spec=_automation(trigger),
+    )
+
+
+def revision(revision: Revision) -> trigger_definition_pb2.TriggerRevision:
+    action = f"TRIGGER_REVISION_ACTION_{revision.action}"
+    return trigger_definition_pb2.TriggerRevision(
+        id=_identifier(revision.trigger),
+        status=_status(revision.trigger),
+        action=trigger_definition_pb2.TriggerRevisionAction.Value(action),
+        created_at=revision.created_at,
+    )
+
+
+def shorten(text: str, most: int) -> str:
+    """At most `most` bytes of UTF-8, cut between characters."""
+    return text.encode()[:most].decode(errors="ignore")
+
+
+def _deployment(
+    name: TriggerName, spec: trigger_definition_pb2.TriggerSpec, automation: common_pb2.TriggerAutomationSpec
+) -> Deployment:
+    kept = common_pb2.TriggerAutomationSpec()
+    kept.CopyFrom(automation)
+    schedule = _schedule(name, automation)
+    kept.type = common_pb2.TYPE_SCHEDULE if schedule else common_pb2.TYPE_NONE
+    return Deployment(
+        name=name,
+        task_version=spec.task_version,
+        active=spec.active,
+        automation_type=common_pb2.TriggerAutomationSpecType.Name(kept.type),
+        schedule=schedule,
+        spec=spec.SerializeToString(deterministic=True),
+        automation=kept.SerializeToString(deterministic=True),
+        description=shorten(spec.description, MAX_DESCRIPTION_BYTES),
+    )
+
+
+def _schedule(name: TriggerName, automation: common_pb2.TriggerAutomationSpec) -> Schedule | None:
+    match automation.WhichOneof("automation"):
+        case None:
+            return None
+        case "artifact":
+            raise Unimplemented(f"trigger {name.name!r}: triggers on artifacts are not implemented yet; use a schedule")
+        case "schedule":
+            try:
+                return _schedule_from_proto(automation.schedule)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"trigger {name.name!r} has an invalid schedule: {error}") from error
+
+
+def _schedule_from_proto(schedule: common_pb2.Schedule) -> Schedule:
+    match schedule.WhichOneof("expression"):
+        case "cron":
+            return schedules.parse(schedule.cron.expression, schedule.cron.timezone)
+        case "cron_expression":
+            return schedules.parse(schedule.cron_expression)
+        case "rate":
+            start = schedule.rate.start_time.ToDatetime(UTC) if schedule.rate.HasField("start_time") else None
+            return schedules.fixed_rate(schedule.rate.value, _UNITS.get(schedule.rate.unit), start=start)
+        case None:
+            raise InvalidArgument("it is empty: set `cron`, `cron_expression` or `rate`")
+
+
+def _identifier(trigger: Trigger) -> identifier_pb2.TriggerIdentifier:
+    name = trigger.name
+    return identifier_pb2.TriggerIdentifier(
+        name=identifier_pb2.TriggerName(
+            project=name.project, domain=name.domain, task_name=name.task, name=name.name
+        ),
+        revision=trigger.revision,
+    )
+
+
+def _status(trigger: Trigger) -> trigger_definition_pb2.TriggerStatus:
+    status = trigger_definition_pb2.TriggerStatus(deployed_at=trigger.deployed_at, updated_at=trigger.updated_at)
+    if trigger.triggered_at:
+        status.triggered_at.FromDatetime(trigger.triggered_at)
+    if trigger.deleted_at:
+        status.deleted_at.FromDatetime(trigger.deleted_at)
+    return status
+
+
+def _automation(trigger: Trigger) -> common_pb2.TriggerAutomationSpec:
+    return common_pb2.TriggerAutomationSpec.FromString(trigger.automation)
