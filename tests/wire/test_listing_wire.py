@@ -29,9 +29,9 @@ def test_sort_fields_win_over_the_deprecated_one() -> None:
 
 
 def test_every_function_of_the_api_has_its_counterpart() -> None:
-    for name, number in list_pb2.Filter.Function.items():
-        proto = list_pb2.ListRequest(filters=[list_pb2.Filter(function=number, field="f", values=["1", "0"])])
-        assert from_proto(proto).filters == (Filter("f", Function(name), ("1", "0")),)
+    for value in list_pb2.Filter.Function.DESCRIPTOR.values:
+        proto = list_pb2.ListRequest(filters=[list_pb2.Filter(function=value.name, field="f", values=["1", "0"])])
+        assert from_proto(proto).filters == (Filter("f", Function(value.name), ("1", "0")),)
 
 
 def test_function_of_the_future_is_refused_by_field() -> None:
