@@ -162,6 +162,10 @@ def test_a_preview_ends_when_the_schedule_does() -> None:
         (FixedRate(HOUR), '{"rate":3600,"start":null}'),
         (FixedRate(HOUR, T0), '{"rate":3600,"start":"2026-01-01T00:00:00+00:00"}'),
         (
+            parse(" 0  9 * * * "),
+            '{"cron":"0 9 * * *","timezone":"UTC","dst_gap":"skip","dst_overlap":"both"}',
+        ),
+        (
             parse("TZ=Asia/Tokyo @daily", dst_gap=DstGap.NEXT),
             '{"cron":"@daily","timezone":"Asia/Tokyo","dst_gap":"next","dst_overlap":"both"}',
         ),

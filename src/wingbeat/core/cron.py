@@ -49,6 +49,10 @@ class DstOverlap(StrEnum):
     """They fire when they occur last; even `* * * * *` then pauses before the clock repeats itself."""
 
 
+# Looking a member up on its enum costs more than the comparison, and this is done for every fire.
+_SKIP, _BOTH = DstGap.SKIP, DstOverlap.BOTH
+
+
 def parse(
     expression: str,
     timezone: str = "",
@@ -70,7 +74,7 @@ class Cron:
     """A parsed cron expression; made by `parse`."""
 
     expression: str
-    """Five fields or a descriptor, without the zone."""
+    """Five fields with one space between them, or a descriptor; without the zone."""
     timezone: str
     dst_gap: DstGap
     dst_overlap: DstOverlap
@@ -83,8 +87,6 @@ class Cron:
     """By the weekday of the first of a month (Sunday is 0): bit n is set when its day n + 1 matches."""
     _opening: int = field(repr=False, compare=False)
     """The first matching minute of a matching day."""
-    _plain: bool = field(repr=False, compare=False)
-    """Whether every stretch of constant offset stands for itself: gap skip, overlap both."""
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after `moment`, in UTC; None when there is none within `SEARCH_YEARS`."""
@@ -111,12 +113,12 @@ class Cron:
 
     def _first_in(self, stretch: Stretch, lo: int) -> int | None:
         """The first fire in [lo, stretch.end)."""
-        if self._plain:
+        if self.dst_gap is _SKIP and self.dst_overlap is _BOTH:
             wall = self._first_wall(lo + stretch.offset, stretch.end + stretch.offset)
             return None if wall is None else wall - stretch.offset
         wall = self._first_wall(*self._walls(stretch, lo, stretch.end))
         fire = None if wall is None else wall - stretch.offset
-        if self.dst_gap is DstGap.SKIP or stretch.before >= stretch.offset:
+        if self.dst_gap is _SKIP or stretch.before >= stretch.offset:
             return fire
         late = self._first_of_gap(stretch, lo)
         return min((at for at in (fire, late) if at is not None), default=None)
@@ -199,7 +201,7 @@ class Cron:
     def _count_in(self, stretch: Stretch, lo: int, hi: int) -> int:
         """How many fires there are in [lo, hi), which is part of `stretch`."""
         count = 0
-        if self.dst_gap is not DstGap.SKIP:
+        if self.dst_gap is not _SKIP:
             # Fires that stand for left out times may coincide with others, so here each is visited.
             seam = min(hi, stretch.start + stretch.offset - stretch.before)
             while lo < seam:
@@ -247,7 +249,7 @@ def _parse(expression: str, timezone: str, dst_gap: DstGap, dst_overlap: DstOver
         if fields.months >> month & 1 and any(mask & (1 << _LONGEST[month]) - 1 for mask in days)
     )
     return Cron(
-        expression=body,
+        expression=" ".join(body.split()),
         timezone=zone,
         dst_gap=dst_gap,
         dst_overlap=dst_overlap,
@@ -256,7 +258,6 @@ def _parse(expression: str, timezone: str, dst_gap: DstGap, dst_overlap: DstOver
         _months=possible if fields.minutes and fields.hours else 0,
         _days=days,
         _opening=_lowest(fields.hours) * 60 + _lowest(fields.minutes),
-        _plain=dst_gap is DstGap.SKIP and dst_overlap is DstOverlap.BOTH,
     )
 
 
