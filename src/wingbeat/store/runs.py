@@ -16,6 +16,9 @@ from wingbeat.store.listing import Listing, fetch_page
 Within = Scope | TaskName | TaskId | TriggerName
 """Whose runs a list shows. An empty part of a name narrows nothing."""
 
+MAX_NAMES = 1000
+"""Names in one statement: three parameters each, of which databases take some tens of thousands."""
+
 _TYPES = {
     "project": "text",
     "domain": "text",
@@ -92,6 +95,14 @@ async def find(tx: Transaction, run: RunId) -> Run | None:
     return None if row is None else _run(row, (await _labels(tx, [run])).get(run, {}))
 
 
+async def run_spec(tx: Transaction, run: RunId) -> bytes | None:
+    """The serialized RunSpec alone: inputs can be large."""
+    row = await tx.fetchrow(
+        "SELECT run_spec FROM run WHERE project = $1 AND domain = $2 AND name = $3", run.project, run.domain, run.name
+    )
+    return None if row is None else row["run_spec"]
+
+
 async def find_by_request(tx: Transaction, scope: Scope, request_id: str) -> RunId | None:
     """The run that the request with this id created."""
     row = await tx.fetchrow(
@@ -101,6 +112,35 @@ async def find_by_request(tx: Transaction, scope: Scope, request_id: str) -> Run
         request_id,
     )
     return None if row is None else RunId(scope.project, scope.domain, row["name"])
+
+
+async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
+    """Those of the names that some run has."""
+    found: set[RunId] = set()
+    for first in range(0, len(names), MAX_NAMES):
+        args = Arguments()
+        rows = await tx.fetch(
+            f"""
+            SELECT project, domain, name
+              FROM run
+             WHERE (project, domain, name) IN (VALUES {_keys(names[first : first + MAX_NAMES], args)})
+            """,
+            *args.values,
+        )
+        found.update(RunId(row["project"], row["domain"], row["name"]) for row in rows)
+    return found
+
+
+async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
+    """Those of the names that runs have already."""
+    if not names:
+        return set()
+    args = Arguments()
+    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in names)
+    rows = await tx.fetch(
+        f"SELECT project, domain, name FROM run WHERE (project, domain, name) IN (VALUES {keys})", *args.values
+    )
+    return {RunId(row["project"], row["domain"], row["name"]) for row in rows}
 
 
 async def list_page(
@@ -156,12 +196,11 @@ async def _labels(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapp
     if not runs:
         return {}
     args = Arguments()
-    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
     rows = await tx.fetch(
         f"""
         SELECT project, domain, run, key, value
           FROM run_label
-         WHERE (project, domain, run) IN (VALUES {keys})
+         WHERE (project, domain, run) IN (VALUES {_keys(runs, args)})
          ORDER BY project, domain, run, key
         """,
         *args.values,
@@ -170,6 +209,10 @@ async def _labels(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapp
     for row in rows:
         labels.setdefault(RunId(row["project"], row["domain"], row["run"]), {})[row["key"]] = row["value"]
     return labels
+
+
+def _keys(runs: Sequence[RunId], args: Arguments) -> str:
+    return ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
 
 
 def _values(run: Run) -> tuple[Value, ...]:

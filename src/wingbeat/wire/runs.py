@@ -125,6 +125,10 @@ def inline_inputs(
     return merged.SerializeToString()
 
 
+def has_literals(given: bytes | None) -> bool:
+    return bool(_names(given))
+
+
 def missing_inputs(given: bytes, *, task: TaskTraits, kickoff_arg: str) -> list[str]:
     """The inputs that neither the caller nor a default nor the kickoff time gives."""
     there = {*_names(given), *(default.name for default in task.defaults), kickoff_arg}

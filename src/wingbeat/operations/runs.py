@@ -1,0 +1,304 @@
+"""Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from wingbeat.core.action import Action, ActionType, Phase, PhaseChange, TaskRef, TriggerRef
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, TaskId, TriggerName, check_run_name
+from wingbeat.core.run import Run
+from wingbeat.core.trigger import Trigger
+from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound
+from wingbeat.operations import projects, triggers
+from wingbeat.operations.projects import Domains
+from wingbeat.store import actions, events, queue, runs, tasks
+from wingbeat.store import triggers as stored_triggers
+from wingbeat.store.database import Transaction
+from wingbeat.store.queue import Entry
+from wingbeat.wire import runs as wire
+from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits
+
+DEFAULT_SOURCE = "RUN_SOURCE_WEB"
+PRIORITY = 0
+_NO_TRIGGER = TriggerTraits(inputs=None, offloaded=None, run_spec=None, kickoff_arg="")
+
+
+class Task(Protocol):
+    """What a run runs: a task that was deployed, or one that came with the request."""
+
+    @property
+    def ref(self) -> TaskRef: ...
+
+    @property
+    def spec(self) -> bytes:
+        """The serialized flyteidl2.task.TaskSpec."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InlineTask:
+    """A task that came with the request and is deployed nowhere."""
+
+    ref: TaskRef
+    spec: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunDefaults:
+    """Where runs put their inputs and outputs."""
+
+    base: str
+    """The URI below which each run has its directory, and the default for raw data."""
+    allowed_bases: tuple[str, ...] = ()
+    """A RunSpec may choose its own base at or below one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """A run that shall start, with everything that is known of it; the rest comes from the trigger and the task."""
+
+    scope: Scope
+    task: Task
+    trigger: Trigger | None = None
+    inputs: bytes | None = None
+    """The serialized flyteidl2.task.Inputs that go over the trigger's."""
+    offloaded: str | None = None
+    """The directory of inputs.pb, when the caller has uploaded it: used as it is."""
+    run_spec: bytes | None = None
+    """The serialized flyteidl2.task.RunSpec in the place of the trigger's."""
+    source: str = DEFAULT_SOURCE
+    run_start_time: datetime | None = None
+    slot: datetime | None = None
+    caller: str = ""
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a caller asks to run, by name: a deployed task, a trigger, or a task that comes along."""
+
+    scope: Scope
+    wanted: TaskId | TriggerName | InlineTask
+    name: str | None = None
+    """The caller's own name for the run."""
+    inputs: bytes | None = None
+    offloaded: str | None = None
+    run_spec: bytes | None = None
+    source: str = DEFAULT_SOURCE
+    run_start_time: datetime | None = None
+    caller: str = ""
+    request_id: str | None = None
+
+    def order(self, task: Task, trigger: Trigger | None) -> RunOrder:
+        return RunOrder(
+            scope=self.scope,
+            task=task,
+            trigger=trigger,
+            inputs=self.inputs,
+            offloaded=self.offloaded,
+            run_spec=self.run_spec,
+            source=self.source,
+            run_start_time=self.run_start_time,
+            caller=self.caller,
+            request_id=self.request_id,
+        )
+
+
+async def create(
+    tx: Transaction, request: RunRequest, *, defaults: RunDefaults, domains: Domains, fresh_name: str
+) -> Action:
+    """Start a run and return its root action; a request that is repeated gets its first run, as it is by now.
+
+    Raises InvalidArgument, NotFound, FailedPrecondition, and AlreadyExists for a name that is taken.
+    """
+    repeated = await _repeated(tx, request)
+    if repeated is not None:
+        return repeated
+    await projects.require_active(tx, request.scope.project, request.scope.domain, domains=domains)
+    task, trigger = await _resolve(tx, request.wanted)
+    run = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=request.name or fresh_name)
+    if not await runs.insert_if_free(tx, run):
+        # The same request may have arrived twice at once: then the other one was faster.
+        repeated = await _repeated(tx, request)
+        if repeated is None:
+            raise AlreadyExists(f"run {run.id.name!r} exists already in {run.id.project}/{run.id.domain}")
+        return repeated
+    if trigger is not None:
+        await triggers.record_manual_fire(tx, trigger, run)
+    (root,) = await _enqueue(tx, [run])
+    return root
+
+
+async def start(tx: Transaction, planned: Sequence[Run]) -> None:
+    """Write down all of them at once, queued. Raises Conflict for a taken name."""
+    await runs.insert(tx, planned)
+    await _enqueue(tx, planned)
+
+
+def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) -> Run:
+    """What the run will be. Nothing is written, nothing is read. Raises InvalidArgument."""
+    check_run_name(name)
+    task = wire.task_traits(order.task.spec)
+    offer = wire.trigger_traits(order.trigger.spec, order.trigger.automation) if order.trigger else _NO_TRIGGER
+    run_spec = order.run_spec if order.run_spec is not None else offer.run_spec or b""
+    asked = wire.run_spec_traits(run_spec)
+    meant_for = order.slot or asked.start_time or order.run_start_time or now
+    start_time = meant_for if task.knows_start_time else None
+    base = asked.base_dir if _allowed(asked.base_dir, defaults) else defaults.base.rstrip("/")
+    run_id = RunId(order.scope.project, order.scope.domain, name)
+    uploaded = _uploaded(order, offer, task)
+    inputs = None
+    if uploaded is None:
+        inputs = wire.inline_inputs(
+            base=offer.inputs, given=order.inputs, task=task, kickoff_arg=offer.kickoff_arg, kickoff=meant_for
+        )
+    return Run(
+        id=run_id,
+        task=order.task.ref,
+        run_spec=wire.completed_run_spec(run_spec, start_time=start_time, raw_data_prefix=defaults.base),
+        inputs=inputs,
+        input_uri=uploaded or _input_uri(_output_base(base, run_id)),
+        output_base=_output_base(base, run_id),
+        kickoff_arg=offer.kickoff_arg,
+        start_time=start_time,
+        source=order.source,
+        trigger=order.trigger and TriggerRef(order.trigger.id, order.trigger.name, order.trigger.revision),
+        slot=order.slot,
+        created_by=wire.identity(order.caller),
+        created_by_subject=order.caller,
+        request_id=order.request_id,
+        priority=PRIORITY,
+        lane=asked.lane,
+        not_honoured=tuple(_not_honoured(task, asked, offer, defaults, uploaded)),
+        created_at=now,
+        labels=asked.labels,
+    )
+
+
+def renamed(run: Run, name: str) -> Run:
+    """The same plan under another name, and so in another directory."""
+    run_id = replace(run.id, name=name)
+    base = run.output_base.removesuffix(_output_base("", run.id))
+    output_base = _output_base(base, run_id)
+    input_uri = run.input_uri if run.inputs is None else _input_uri(output_base)
+    return replace(run, id=run_id, output_base=output_base, input_uri=input_uri)
+
+
+async def _repeated(tx: Transaction, request: RunRequest) -> Action | None:
+    if request.request_id is None:
+        return None
+    run = await runs.find_by_request(tx, request.scope, request.request_id)
+    if run is None:
+        return None
+    if request.name not in (None, run.name):
+        raise InvalidArgument(
+            f"request id {request.request_id!r} has started run {run.name!r} and cannot start {request.name!r} too:"
+            " a new request needs a new id"
+        )
+    return await actions.find(tx, ActionId(run, ROOT_ACTION))
+
+
+async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -> tuple[Task, Trigger | None]:
+    match wanted:
+        case InlineTask():
+            await tasks.put_spec(tx, wanted.ref.spec_digest, wanted.spec)
+            return wanted, None
+        case TaskId():
+            return await _deployed(tx, wanted), None
+        case TriggerName():
+            trigger = await stored_triggers.find(tx, wanted)
+            if trigger is None:
+                raise NotFound(f"task {wanted.task!r} has no trigger {wanted.name!r}")
+            task = TaskId(wanted.project, wanted.domain, wanted.task, trigger.task_version)
+            return await _deployed(tx, task), trigger
+
+
+async def _deployed(tx: Transaction, task: TaskId) -> Task:
+    found = await tasks.find(tx, task)
+    if found is None:
+        raise NotFound(f"task {task.name!r} has no version {task.version!r} in {task.project}/{task.domain}")
+    return found
+
+
+async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
+    roots = [_root(run) for run in planned]
+    await actions.insert(tx, roots)
+    await events.record(tx, [(ActionId(run.id, ROOT_ACTION), _queued(run)) for run in planned])
+    entries = [
+        Entry(AttemptId(root.id, 1), run.priority, run.lane, run.trigger and run.trigger.id, run.created_at)
+        for run, root in zip(planned, roots, strict=True)
+    ]
+    await queue.add(tx, entries)
+    return roots
+
+
+def _queued(run: Run) -> PhaseChange:
+    """Every caller reads the history of an attempt: there it stands what the run will not get."""
+    return PhaseChange(1, Phase.QUEUED, run.created_at, "; ".join(run.not_honoured))
+
+
+def _root(run: Run) -> Action:
+    return Action(
+        id=ActionId(run.id, ROOT_ACTION),
+        parent=None,
+        group="",
+        type=ActionType.TASK,
+        phase=Phase.QUEUED,
+        attempts=1,
+        cache_status=0,
+        task=run.task,
+        source=run.source,
+        trigger=run.trigger,
+        created_by_subject=run.created_by_subject,
+        input_uri=run.input_uri,
+        output_uri=None,
+        abort_reason=None,
+        created_at=run.created_at,
+        updated_at=run.created_at,
+        ended_at=None,
+        duration_ms=None,
+        version=1,
+    )
+
+
+def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> str | None:
+    """Where somebody has uploaded the inputs, if they are used as they are."""
+    if order.offloaded is not None or offer.offloaded is None:
+        return order.offloaded
+    if not wire.has_literals(order.inputs):
+        return offer.offloaded
+    missing = wire.missing_inputs(order.inputs or b"", task=task, kickoff_arg=offer.kickoff_arg)
+    if missing:
+        raise InvalidArgument(
+            f"the trigger's inputs are a file at {offer.offloaded!r} and cannot be completed here: give all inputs,"
+            f" or none; missing: {', '.join(missing)}"
+        )
+    return None
+
+
+def _allowed(base: str, defaults: RunDefaults) -> bool:
+    return ".." not in base.split("/") and any(
+        base == allowed.rstrip("/") or base.startswith(allowed.rstrip("/") + "/") for allowed in defaults.allowed_bases
+    )
+
+
+def _not_honoured(
+    task: TaskTraits, asked: RunSpecTraits, offer: TriggerTraits, defaults: RunDefaults, uploaded: str | None
+) -> list[str]:
+    words = [*task.not_honoured, *asked.not_honoured]
+    if asked.base_dir and not _allowed(asked.base_dir, defaults):
+        words.append(f"run_base_dir {asked.base_dir!r} is not allowed here: {defaults.base!r} is used")
+    if uploaded is not None and offer.kickoff_arg and not task.knows_start_time:
+        words.append(
+            f"input {offer.kickoff_arg!r} does not get the kickoff time: the inputs are a file, the SDK is old"
+        )
+    return words
+
+
+def _output_base(base: str, run: RunId) -> str:
+    return f"{base}/{run.project}/{run.domain}/{run.name}/"
+
+
+def _input_uri(output_base: str) -> str:
+    return f"{output_base}inputs"
