@@ -106,8 +106,8 @@ class Scheduler:
             except Unavailable:
                 self._tokens.give_back(granted)
                 raise
-            except Exception as error:
-                log.warning("a batch of fires failed, trying each trigger by itself", error=str(error))
+            except Exception:
+                log.exception("a batch of fires failed: trying each trigger by itself")
                 done = await self._one_by_one(fire, granted)
             if span and done.claimed:
                 span.set_attributes({"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed})

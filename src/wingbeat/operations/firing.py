@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
+from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.task import StoredTask
-from wingbeat.core.trigger import Backlog, Firing, Trigger, back_off, catch_up, due, moved
+from wingbeat.core.trigger import Backlog, Due, Trigger, back_off, catch_up, due, moved
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import projects, runs
-from wingbeat.operations.projects import Domains
 from wingbeat.operations.runs import RunDefaults, RunOrder
 from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store import runs as stored_runs
@@ -67,7 +67,8 @@ class _Slots:
 async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
     claimed = await firings.claim_due(tx, limit, only=only)
-    decisions, left = [], limit
+    decisions: list[Due] = []
+    left = limit
     for firing in claimed:
         decision = due(firing, tx.now, left)
         left -= len(decision.fires)
@@ -206,8 +207,7 @@ def _order(trigger: Trigger, task: StoredTask, slot: datetime) -> RunOrder:
     name = trigger.name
     return RunOrder(
         scope=Scope(name.project, name.domain),
-        task=task.ref,
-        spec=task.spec,
+        task=task,
         trigger=trigger,
         source=SOURCE,
         run_start_time=slot,

@@ -8,33 +8,32 @@ from collections.abc import Sequence
 from dataclasses import replace as changed
 
 from wingbeat.core.ids import TaskId, TriggerName
+from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.schedule import count_between, last_between, next_after
 from wingbeat.core.trigger import Backlog, Deployment, Firing, RevisionAction, Trigger, moved, redeployed
-from wingbeat.errors import Conflict
-from wingbeat.store import fires, firings, triggers
+from wingbeat.errors import Conflict, NotFound
+from wingbeat.operations import projects
+from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, FireKind, Outcome
 
 
-async def deploy(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
+async def deploy(
+    tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str, domains: Domains
+) -> Trigger:
     """Create the trigger, or make a new revision of it; a deleted one comes back.
 
     With `expected_revision` above 0 it must be the latest one: Conflict otherwise, and nothing is changed.
+    Raises NotFound, FailedPrecondition or InvalidArgument when its project, domain or task version cannot be used.
     """
-    tx.changed(SCHEDULE)
-    existing = await triggers.find(tx, wanted.name, deleted=True)
-    if existing is None:
-        return await _create(tx, wanted, by=by)
-    firing = (await firings.lock(tx, [existing.id]))[existing.id]
-    current = (await triggers.find_many(tx, [existing.id]))[existing.id]
-    if expected_revision and expected_revision != current.revision:
-        raise Conflict(
-            f"trigger {wanted.name.name!r}: revision {expected_revision} was given, the latest is {current.revision}:"
-            " read it again and repeat the change on it"
-        )
-    return await _redeploy(tx, wanted, current, firing, by=by)
+    name = wanted.name
+    await projects.require_active(tx, name.project, name.domain, domains=domains)
+    task = TaskId(name.project, name.domain, name.task, wanted.task_version)
+    if await tasks.find(tx, task) is None:
+        raise NotFound(f"task {task.name!r} has no version {task.version!r} in {task.project}/{task.domain}")
+    return await _put(tx, wanted, expected_revision=expected_revision, by=by)
 
 
 async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *, by: str) -> None:
@@ -43,14 +42,16 @@ async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *
     ids = await triggers.ids_of_task(tx, task.task_name)
     await firings.lock(tx, ids)
     current = (await triggers.find_many(tx, ids)).values() if ids else ()
-    await delete(tx, [trigger.name for trigger in current if trigger.name not in names], by=by)
+    gone = [trigger.name for trigger in current if trigger.name not in names]
+    await delete(tx, gone, by=by)
     for deployment in wanted:
-        await deploy(tx, deployment, by=by)
+        await _put(tx, deployment, by=by)
 
 
 async def set_active(tx: Transaction, names: Sequence[TriggerName], active: bool, *, by: str) -> None:
-    """Activate or deactivate; those that are so already, are deleted or do not exist are left alone."""
+    """Activate or deactivate; those that are so already are left alone. Raises NotFound, and changes nothing."""
     current, locked = await _locked(tx, names)
+    _require_all(names, {trigger.name for trigger in current if trigger.deleted_at is None})
     flipped = [
         changed(trigger, active=active, revision=trigger.revision + 1, updated_at=tx.now, updated_by=by)
         for trigger in current
@@ -60,13 +61,18 @@ async def set_active(tx: Transaction, names: Sequence[TriggerName], active: bool
 
 
 async def delete(tx: Transaction, names: Sequence[TriggerName], *, by: str) -> None:
-    """Delete softly: history stays readable, and a later deploy brings the trigger back."""
+    """Delete softly: history stays readable, and a later deploy brings the trigger back.
+
+    One that is deleted already is left alone. Raises NotFound for one that never was, and changes nothing.
+    """
     current, locked = await _locked(tx, names)
+    _require_all(names, {trigger.name for trigger in current})
     deleted = [
         changed(
             trigger, active=False, revision=trigger.revision + 1, deleted_at=tx.now, updated_at=tx.now, updated_by=by
         )
         for trigger in current
+        if trigger.deleted_at is None
     ]
     await _change(tx, "DELETE", deleted, locked)
 
@@ -98,6 +104,21 @@ def missed_range(backlog: Backlog, reason: str) -> Fire | None:
         return None
     count = count_between(schedule, backlog.after, backlog.until, anchor)
     return fires.missed(backlog.trigger_id, backlog.revision, first, last, count, reason)
+
+
+async def _put(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
+    tx.changed(SCHEDULE)
+    existing = await triggers.find(tx, wanted.name, deleted=True)
+    if existing is None:
+        return await _create(tx, wanted, by=by)
+    firing = (await firings.lock(tx, [existing.id]))[existing.id]
+    current = (await triggers.find_many(tx, [existing.id]))[existing.id]
+    if expected_revision and expected_revision != current.revision:
+        raise Conflict(
+            f"trigger {wanted.name.name!r}: revision {expected_revision} was given, the latest is {current.revision}:"
+            " read it again and repeat the change on it"
+        )
+    return await _redeploy(tx, wanted, current, firing, by=by)
 
 
 async def _create(tx: Transaction, wanted: Deployment, *, by: str) -> Trigger:
@@ -150,12 +171,19 @@ async def _redeploy(tx: Transaction, wanted: Deployment, current: Trigger, firin
 
 
 async def _locked(tx: Transaction, names: Sequence[TriggerName]) -> tuple[list[Trigger], dict[int, Firing]]:
-    """The triggers of these names that exist and are not deleted, as they are once their schedule rows are locked."""
-    found = [await triggers.find(tx, name) for name in dict.fromkeys(names)]
+    """The triggers of these names, deleted ones too, as they are once their schedule rows are locked."""
+    found = [await triggers.find(tx, name, deleted=True) for name in dict.fromkeys(names)]
     ids = sorted(trigger.id for trigger in found if trigger)
     locked = await firings.lock(tx, ids)
     current = await triggers.find_many(tx, ids) if ids else {}
-    return [trigger for trigger in current.values() if trigger.deleted_at is None], locked
+    return list(current.values()), locked
+
+
+def _require_all(wanted: Sequence[TriggerName], found: set[TriggerName]) -> None:
+    """A name that nobody knows is an error, not a silent success."""
+    missing = [f"{name.task}/{name.name}" for name in wanted if name not in found]
+    if missing:
+        raise NotFound(f"no such trigger: {', '.join(missing)}; nothing was changed")
 
 
 async def _change(tx: Transaction, action: RevisionAction, new: Sequence[Trigger], locked: dict[int, Firing]) -> None:

@@ -7,9 +7,10 @@ from flyteidl2.trigger import trigger_service_pb2 as pb
 from flyteidl2.trigger.trigger_service_connect import TriggerService
 
 from wingbeat.core.ids import Scope, TaskId, TaskName, TriggerName
+from wingbeat.core.project import Domains
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import NotFound
-from wingbeat.operations import tasks, triggers
+from wingbeat.operations import triggers
 from wingbeat.rpc.identity import caller
 from wingbeat.store import trigger_lists
 from wingbeat.store import triggers as stored
@@ -108,6 +109,4 @@ def _scope(request: pb.ListTriggersRequest) -> TriggerScope:
 
 
 def _not_found(name: TriggerName) -> NotFound:
-    return NotFound(
-        f"trigger {name.name!r} of task {name.task!r} does not exist in project {name.project!r}, domain {name.domain!r}"
-    )
+    return NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")

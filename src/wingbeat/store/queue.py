@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from wingbeat.core.action import Phase
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
@@ -40,6 +41,17 @@ class Entry:
     """Nobody may claim it earlier."""
     node: str | None = None
     token: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attempt that a node makes, as the database knows it."""
+
+    attempt: AttemptId
+    token: int
+    phase: Phase
+    output_prefix: str
+    spec_digest: str
 
 
 async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
@@ -82,12 +94,25 @@ async def claim(tx: Transaction, node: str, limit: int) -> list[Entry]:
     return entries
 
 
-async def held(tx: Transaction, node: str) -> list[Entry]:
-    """What `node` holds: the truth after a restart."""
+async def held(tx: Transaction, node: str) -> list[Held]:
+    """What `node` is making and has not ended: the truth after a restart."""
     rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM queue q WHERE q.node = $1 ORDER BY q.project, q.domain, q.run, q.action", node
+        """
+        SELECT q.project, q.domain, q.run, q.action, q.attempt, q.token, t.phase, t.output_prefix, a.spec_digest
+          FROM queue q
+          JOIN action a ON a.project = q.project AND a.domain = q.domain AND a.run = q.run AND a.name = q.action
+          JOIN attempt t ON t.project = q.project AND t.domain = q.domain AND t.run = q.run AND t.action = q.action
+                        AND t.number = q.attempt
+         WHERE q.node = $1 AND a.phase IN ($2, $3)
+         ORDER BY q.project, q.domain, q.run, q.action
+        """,
+        node,
+        Phase.INITIALIZING.value,
+        Phase.RUNNING.value,
     )
-    return [_entry(row) for row in rows]
+    return [
+        Held(_attempt(row), row["token"], Phase(row["phase"]), row["output_prefix"], row["spec_digest"]) for row in rows
+    ]
 
 
 async def count_held(tx: Transaction, node: str) -> int:
@@ -149,9 +174,8 @@ async def remove(tx: Transaction, action: ActionId) -> None:
 
 
 def _entry(row: Row) -> Entry:
-    action = ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"])
     return Entry(
-        attempt=AttemptId(action, row["attempt"]),
+        attempt=_attempt(row),
         priority=row["priority"],
         lane=row["lane"],
         trigger_id=row["trigger_id"],
@@ -159,6 +183,10 @@ def _entry(row: Row) -> Entry:
         node=row["node"],
         token=row["token"],
     )
+
+
+def _attempt(row: Row) -> AttemptId:
+    return AttemptId(ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"]), row["attempt"])
 
 
 def _key(action: ActionId) -> tuple[str, str, str, str]:

@@ -1,18 +1,15 @@
 """Triggers: proto <-> core. The automation's type follows from what is set in it, whatever the request says."""
 
-from datetime import UTC
-from typing import TypeVar
-
 from flyteidl2.common import identifier_pb2
 from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2, trigger_service_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from wingbeat.core import schedule as schedules
-from wingbeat.core.ids import TaskId, TaskName, TriggerName
+from wingbeat.core.ids import TaskId, TriggerName
 from wingbeat.core.schedule import RateUnit, Schedule
 from wingbeat.core.trigger import Deployment, Revision, Trigger
 from wingbeat.errors import InvalidArgument, Unimplemented
+from wingbeat.wire import times
 
 MAX_DESCRIPTION_BYTES = 255
 
@@ -21,8 +18,6 @@ _UNITS = {
     common_pb2.FIXED_RATE_UNIT_HOUR: RateUnit.HOUR,
     common_pb2.FIXED_RATE_UNIT_DAY: RateUnit.DAY,
 }
-
-_Spec = TypeVar("_Spec", trigger_definition_pb2.TriggerSpec, task_definition_pb2.TaskTriggerSpec)
 
 
 def name_from_proto(name: identifier_pb2.TriggerName) -> TriggerName:
@@ -47,7 +42,7 @@ def task_trigger(task: TaskId, trigger: task_definition_pb2.TaskTrigger) -> Depl
             spec.inputs.CopyFrom(trigger.spec.inputs)
         case "offloaded_input_data":
             spec.offloaded_input_data.CopyFrom(trigger.spec.offloaded_input_data)
-        case None:
+        case _:
             pass
     name = TriggerName(task.project, task.domain, task.name, trigger.name)
     return _deployment(name, spec, trigger.automation_spec)
@@ -77,12 +72,11 @@ def listed(trigger: Trigger) -> trigger_definition_pb2.Trigger:
 
 
 def revision(revision: Revision) -> trigger_definition_pb2.TriggerRevision:
-    action = f"TRIGGER_REVISION_ACTION_{revision.action}"
     return trigger_definition_pb2.TriggerRevision(
         id=_identifier(revision.trigger),
         status=_status(revision.trigger),
-        action=trigger_definition_pb2.TriggerRevisionAction.Value(action),
-        created_at=revision.created_at,
+        action=trigger_definition_pb2.TriggerRevisionAction.Value(f"TRIGGER_REVISION_ACTION_{revision.action}"),
+        created_at=times.to_proto(revision.created_at),
     )
 
 
@@ -112,8 +106,6 @@ def _deployment(
 
 def _schedule(name: TriggerName, automation: common_pb2.TriggerAutomationSpec) -> Schedule | None:
     match automation.WhichOneof("automation"):
-        case None:
-            return None
         case "artifact":
             raise Unimplemented(f"trigger {name.name!r}: triggers on artifacts are not implemented yet; use a schedule")
         case "schedule":
@@ -121,6 +113,8 @@ def _schedule(name: TriggerName, automation: common_pb2.TriggerAutomationSpec) -
                 return _schedule_from_proto(automation.schedule)
             except InvalidArgument as error:
                 raise InvalidArgument(f"trigger {name.name!r} has an invalid schedule: {error}") from error
+        case _:
+            return None
 
 
 def _schedule_from_proto(schedule: common_pb2.Schedule) -> Schedule:
@@ -130,29 +124,27 @@ def _schedule_from_proto(schedule: common_pb2.Schedule) -> Schedule:
         case "cron_expression":
             return schedules.parse(schedule.cron_expression)
         case "rate":
-            start = schedule.rate.start_time.ToDatetime(UTC) if schedule.rate.HasField("start_time") else None
+            start = times.from_proto(schedule.rate.start_time) if schedule.rate.HasField("start_time") else None
             return schedules.fixed_rate(schedule.rate.value, _UNITS.get(schedule.rate.unit), start=start)
-        case None:
+        case _:
             raise InvalidArgument("it is empty: set `cron`, `cron_expression` or `rate`")
 
 
 def _identifier(trigger: Trigger) -> identifier_pb2.TriggerIdentifier:
     name = trigger.name
     return identifier_pb2.TriggerIdentifier(
-        name=identifier_pb2.TriggerName(
-            project=name.project, domain=name.domain, task_name=name.task, name=name.name
-        ),
+        name=identifier_pb2.TriggerName(project=name.project, domain=name.domain, task_name=name.task, name=name.name),
         revision=trigger.revision,
     )
 
 
 def _status(trigger: Trigger) -> trigger_definition_pb2.TriggerStatus:
-    status = trigger_definition_pb2.TriggerStatus(deployed_at=trigger.deployed_at, updated_at=trigger.updated_at)
-    if trigger.triggered_at:
-        status.triggered_at.FromDatetime(trigger.triggered_at)
-    if trigger.deleted_at:
-        status.deleted_at.FromDatetime(trigger.deleted_at)
-    return status
+    return trigger_definition_pb2.TriggerStatus(
+        deployed_at=times.to_proto(trigger.deployed_at),
+        updated_at=times.to_proto(trigger.updated_at),
+        triggered_at=times.maybe_to_proto(trigger.triggered_at),
+        deleted_at=times.maybe_to_proto(trigger.deleted_at),
+    )
 
 
 def _automation(trigger: Trigger) -> common_pb2.TriggerAutomationSpec:

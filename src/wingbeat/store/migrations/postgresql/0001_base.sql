@@ -26,6 +26,7 @@ CREATE TABLE task (
     domain TEXT NOT NULL,
     name TEXT NOT NULL,
     version TEXT NOT NULL,
+    type TEXT NOT NULL,
     environment TEXT NOT NULL,
     function_name TEXT NOT NULL,
     short_name TEXT NOT NULL,

@@ -1,0 +1,20 @@
+"""Moments: aware datetimes in UTC <-> Timestamp."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+
+def to_proto(moment: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp
+
+
+def maybe_to_proto(moment: datetime | None) -> Timestamp | None:
+    return None if moment is None else to_proto(moment)
+
+
+def from_proto(timestamp: Timestamp) -> datetime:
+    """To the microsecond."""
+    return timestamp.ToDatetime(UTC)
