@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,7 +77,10 @@ def end(home: Path) -> None:
     with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
         agent = agent_of(home)
         shutil.rmtree(home)
-        agent.wait(LIMIT)
+        agent.terminate()
+        # A zombie has ended, too; how soon it is buried is the business of the machine's first process.
+        while agent.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.02)
 
 
 def agent_of(home: Path) -> psutil.Process:

@@ -67,14 +67,13 @@ async def _live(home: AgentHome, attempts: Attempts, commands: Commands, idle_li
     """Until told to end, without a home, or of no use for `idle_limit` seconds."""
     identity = home.identity()
     last_use = time.monotonic()
-    while not commands.ending.is_set() and time.monotonic() - last_use < idle_limit:
-        if home.identity() != identity:
-            attempts.stop_all("the directory of the agent is gone")
-            return
+    while not commands.ending.is_set() and time.monotonic() - last_use < idle_limit and home.identity() == identity:
         attempts.index_logs()
         if attempts.unfinished or commands.clients:
             last_use = time.monotonic()
         await _either(commands.ending, _BUSY_TICK if attempts.unfinished else _IDLE_TICK)
+    if home.identity() != identity:
+        attempts.stop_all("the directory of the agent is gone")
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

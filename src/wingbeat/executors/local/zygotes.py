@@ -23,7 +23,7 @@ _WARM_LIMIT = 3
 _ATTEMPTS = 3
 _READ_AT_IMPORT = (
     "DISABLE_RICH_LOGGING", "FLYTE_IO_", "FLYTE_UPLOAD_TIMEOUT", "FORCE_COLOR", "FSSPEC_", "GRPC_", "LANG", "LC_",
-    "LOG_", "MALLOC_", "NO_COLOR", "TZ", "USER_LOG_LEVEL", "_F_",
+    "LOG_", "MALLOC_", "NO_COLOR", "OTEL_", "TZ", "USER_LOG_LEVEL", "_F_",
 )  # fmt: skip
 _ONLY_COLD = ("LD_", "PYTHON", "_F_EXEC_WRAPPER")
 """Read by the dynamic linker or the interpreter as it starts, or made for a process that is started."""
