@@ -1,9 +1,14 @@
 """All an executor needs to run one attempt of an action; it knows nothing of runs, protobufs or the database."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from wingbeat.core.ids import ActionId, AttemptId, RunId
+
+_TEMPLATE = re.compile(r"\{\{\s*[.$]([a-z][\w.]*)\s*\}\}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +66,37 @@ class Status:
     worker: str = ""
     message: str = ""
     rev: int = 0
+
+
+def key_of(attempt: AttemptId) -> str:
+    """The key of an attempt's launch."""
+    run = attempt.action.run
+    return f"{run.project}/{run.domain}/{run.name}/{attempt.action.name}/{attempt.number}"
+
+
+def attempt_of(key: str) -> AttemptId:
+    """The inverse of `key_of`. Raises ValueError for a key that this control plane never made."""
+    project, domain, run, action, number = key.split("/")
+    return AttemptId(ActionId(RunId(project, domain, run), action), int(number))
+
+
+def inputs_object(input_uri: str) -> str:
+    """The URI of inputs.pb: clients name the object itself or the directory that holds it."""
+    return input_uri if input_uri.endswith("/inputs.pb") else f"{input_uri.rstrip('/')}/inputs.pb"
+
+
+def output_prefix(output_base: str, attempt: AttemptId) -> str:
+    """Where one attempt, and no other, writes its outputs."""
+    return f"{output_base.rstrip('/')}/{attempt.action.name}/{attempt.number}"
+
+
+def render(args: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
+    """Replace `{{.name}}` and `{{$name}}` in each of `args`; names that `values` does not have are left as they are.
+
+    The keys of `values` are lower-case; the templates may use any case, and spaces inside of the braces.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        return values.get(found[1].lower(), found[0])
+
+    return tuple(_TEMPLATE.sub(replaced, arg) for arg in args)

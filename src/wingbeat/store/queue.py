@@ -115,11 +115,6 @@ async def held(tx: Transaction, node: str) -> list[Held]:
     ]
 
 
-async def count_held(tx: Transaction, node: str) -> int:
-    row = await tx.fetchrow("SELECT count(*) AS count FROM queue WHERE node = $1", node)
-    return row["count"] if row else 0
-
-
 async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
     """Entries, locked, whose node's lease is gone."""
     rows = await tx.fetch(

@@ -1,0 +1,155 @@
+"""Brings waiting actions to this node's executor: claims them, writes their inputs, asks for their launch.
+
+A launch that may have been accepted is asked for again, never given to another node: the executor knows its keys.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from wingbeat.blobs.store import Blobs
+from wingbeat.core.action import ErrorKind, Failure, Phase
+from wingbeat.core.launch import Launch, inputs_object, key_of
+from wingbeat.core.retry import OUTSIDE_BACKOFF, jittered
+from wingbeat.errors import InvalidArgument, Unavailable
+from wingbeat.executors.base import Executor
+from wingbeat.loops.specs import Specs
+from wingbeat.loops.statuses import EXECUTOR, Statuses
+from wingbeat.operations import actions
+from wingbeat.operations.actions import NO_RETRIES, Claim
+from wingbeat.store import queue
+from wingbeat.store.changes import QUEUE
+from wingbeat.store.database import Database, Transaction
+from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of
+
+MAX_CLAIMS = 32
+"""Actions claimed in one transaction."""
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def default_slots() -> int:
+    """Well above the number of cores: many actions only wait, for children of their own above all."""
+    return max(8, 4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    claims: list[Claim]
+    """What was claimed now, and what was claimed before and may not have reached the executor."""
+    pause: float | None
+    """Seconds until there may be more to claim; None: when something changes."""
+
+
+class Dispatcher:
+    TOPICS = (QUEUE, EXECUTOR)
+    """What changes of these wake it."""
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        blobs: Blobs,
+        *,
+        node: str,
+        slots: int,
+        settings: LaunchSettings,
+        specs: Specs,
+        statuses: Statuses,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`slots` is how many actions the node runs at a time; `chance` gives random numbers in [0, 1)."""
+        self._database = database
+        self._executor = executor
+        self._blobs = blobs
+        self._node = node
+        self._slots = slots
+        self._settings = settings
+        self._specs = specs
+        self._statuses = statuses
+        self._chance = chance
+        self._launched: set[str] = set()
+        self._replays = 0
+
+    async def tick(self) -> float | None:
+        if self._replays != self._statuses.replays:
+            # The executor may be another one than before: what is not running yet is asked for again.
+            self._replays = self._statuses.replays
+            self._launched.clear()
+        found = await self._database.write(self._claim)
+        results = await asyncio.gather(*map(self._begin, found.claims), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        for error in failed:
+            log.warning("launch not accepted", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
+        return RETRY_SECONDS if failed else found.pause
+
+    async def _claim(self, tx: Transaction) -> _Round:
+        held = await queue.held(tx, self._node)
+        self._launched &= {key_of(item.attempt) for item in held}
+        left = [
+            await actions.find_claim(tx, item.attempt, item.token)
+            for item in held
+            if item.phase is Phase.INITIALIZING and key_of(item.attempt) not in self._launched
+        ]
+        free = self._slots - len(held)
+        limit = min(max(free, 0), MAX_CLAIMS)
+        claims = await actions.claim(tx, self._node, limit) if limit else []
+        return _Round([*filter(None, left), *claims], await self._pause(tx, claimed=len(claims), free=free))
+
+    async def _pause(self, tx: Transaction, *, claimed: int, free: int) -> float | None:
+        if claimed >= free:
+            return None
+        if claimed == MAX_CLAIMS:
+            return 0
+        next_at = await queue.next_available_at(tx)
+        return max((next_at - tx.now).total_seconds(), 0) if next_at else None
+
+    async def _begin(self, claim: Claim) -> None:
+        """Raises what the executor raises: then it is unknown whether the launch was accepted."""
+        try:
+            launch = await self._prepare(claim)
+        except InvalidArgument as error:
+            launch = Failure(BAD_SPEC, ErrorKind.USER, str(error))
+        except Unavailable as error:
+            await self._release(claim, str(error))
+            return
+        except Exception:
+            log.exception("attempt not prepared", key=key_of(claim.id))
+            await self._release(claim, "the attempt could not be prepared: the server's log says why")
+            return
+        if isinstance(launch, Failure):
+            await self._fail(claim, launch)
+            return
+        await self._executor.launch(launch)
+        self._launched.add(launch.key)
+
+    async def _prepare(self, claim: Claim) -> Launch | Failure:
+        template = await self._specs.template(claim.action.task.spec_digest)
+        if isinstance(template, Failure):
+            return template
+        launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings)
+        if claim.action.parent is None and claim.run.inputs is not None:
+            await self._blobs.put(inputs_object(claim.run.input_uri), claim.run.inputs)
+        return launch
+
+    async def _fail(self, claim: Claim, failure: Failure) -> None:
+        async def body(tx: Transaction) -> None:
+            await actions.finished(tx, claim.id, claim.token, failure, retries=NO_RETRIES, chance=0)
+
+        await self._database.write(body)
+
+    async def _release(self, claim: Claim, why: str) -> None:
+        # Each claim has a token of its own: those beyond one per attempt were released.
+        releases = max(claim.token - claim.id.number, 0)
+        delay = jittered(OUTSIDE_BACKOFF.delay(releases), self._chance())
+        log.warning("attempt released", key=key_of(claim.id), why=why, seconds=delay.total_seconds())
+
+        async def body(tx: Transaction) -> None:
+            await actions.release(tx, claim.id, claim.token, at=tx.now + delay, why=why)
+
+        await self._database.write(body)

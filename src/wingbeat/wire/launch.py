@@ -1,0 +1,248 @@
+"""What an executor is asked to do, out of a task's spec, its run and its attempt. Everything is rendered here, once.
+
+What identifies an attempt is ours to say: neither a task's nor a run's environment overrides it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final
+
+from flyteidl2.core import literals_pb2
+from flyteidl2.task import run_pb2, task_definition_pb2
+from google.protobuf.message import DecodeError
+
+from wingbeat.core.action import Action, Attempt, ErrorKind, Failure
+from wingbeat.core.ids import AttemptId
+from wingbeat.core.launch import Launch, inputs_object, key_of, output_prefix, render
+from wingbeat.core.retry import Backoff, RetryPolicy
+from wingbeat.core.run import Run
+
+SUPPORTED_TYPES = ("actor", "python", "python-task")
+"""Tasks whose container runs the SDK's own entry point."""
+UNSUPPORTED_TYPE: Final = "UnsupportedTaskType"
+BAD_SPEC: Final = "BadTaskSpecification"
+CACHED_TEMPLATES = 512
+_NO_CHECKPOINT = '""'
+"""What the SDK takes for "there was no attempt before"."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How tasks reach the blob store when it is this server's own endpoint, or one that their node does not know."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    endpoint: str
+    """Where tasks reach this server: `host:port`."""
+    insecure: bool
+    """Without TLS."""
+    s3: S3Access | None = None
+    org: str = "local"
+    """The SDK's runtime refuses an empty one."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What every task gets unless it says otherwise."""
+    grace: float = 10.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What the launches of a task have in common."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    image: str
+    retries: RetryPolicy
+    code_bundle: str | None
+    """The URI of the archive that holds the task's code."""
+
+
+class Templates:
+    """Parsed specs by digest, the least recently used forgotten first."""
+
+    def __init__(self, size: int = CACHED_TEMPLATES) -> None:
+        self._size = size
+        self._parsed: OrderedDict[str, Template | Failure] = OrderedDict()
+
+    def find(self, digest: str) -> Template | Failure | None:
+        if digest in self._parsed:
+            self._parsed.move_to_end(digest)
+        return self._parsed.get(digest)
+
+    def add(self, digest: str, spec: bytes) -> Template | Failure:
+        template = self._parsed[digest] = parse(spec)
+        if len(self._parsed) > self._size:
+            self._parsed.popitem(last=False)
+        return template
+
+
+def parse(spec: bytes) -> Template | Failure:
+    """The template in a serialized flyteidl2.task.TaskSpec, or why its task cannot run here."""
+    try:
+        task = task_definition_pb2.TaskSpec.FromString(spec).task_template
+    except DecodeError:
+        return _bad("the task's spec cannot be read")
+    if task.type not in SUPPORTED_TYPES or not task.HasField("container"):
+        kind = f"{task.type!r} tasks" if task.type not in SUPPORTED_TYPES else "tasks with a pod template"
+        return Failure(
+            UNSUPPORTED_TYPE,
+            ErrorKind.USER,
+            f"{kind} cannot run here: supported are Python tasks of a plain TaskEnvironment, with or without reuse",
+        )
+    args = (*task.container.command, *task.container.args)
+    if not args:
+        return _bad("the task's container has neither command nor args")
+    return Template(
+        args=args,
+        env=MappingProxyType({pair.key: pair.value for pair in task.container.env}),
+        image=task.container.image,
+        retries=_retries(task.metadata.retries),
+        code_bundle=_code_bundle(args) or task.metadata.code_bundle_uri or None,
+    )
+
+
+def launch_of(template: Template, action: Action, run: Run, attempt: Attempt, settings: LaunchSettings) -> Launch:
+    """Raises InvalidArgument when the run's spec cannot be read."""
+    run_spec = run_pb2.RunSpec.FromString(run.run_spec)
+    return Launch(
+        key=key_of(attempt.id),
+        argv=render(template.args, _values(action, run, attempt, run_spec)),
+        env=_environment(template, action, run, attempt, run_spec, settings),
+        image=template.image,
+        output_prefix=attempt.output_prefix,
+        grace=settings.grace,
+        labels={
+            "project": run.id.project,
+            "domain": run.id.domain,
+            "run": run.id.name,
+            "action": action.id.name,
+            "attempt": str(attempt.id.number),
+            "task": action.task.id.name,
+        },
+    )
+
+
+def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy:
+    if not strategy.HasField("backoff"):
+        return RetryPolicy(strategy.retries)
+    backoff = strategy.backoff
+    cap = backoff.cap.ToTimedelta() if backoff.HasField("cap") else None
+    return RetryPolicy(strategy.retries, Backoff(backoff.base.ToTimedelta(), backoff.factor or 1.0, cap))
+
+
+def _code_bundle(args: tuple[str, ...]) -> str | None:
+    return next((uri for option, uri in pairwise(args) if option in ("--tgz", "--pkl")), None)
+
+
+def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpec) -> Mapping[str, str]:
+    """What templates in a command line stand for, by lower-case name."""
+    inputs = inputs_object(action.input_uri)
+    values = {
+        "input": inputs,
+        "inputprefix": inputs.removesuffix("/inputs.pb"),
+        "outputprefix": attempt.output_prefix,
+        "rawoutputdataprefix": _raw_data_prefix(attempt, run_spec),
+        "checkpointoutputprefix": _checkpoints(attempt.output_prefix),
+        "prevcheckpointprefix": _previous_checkpoints(run, attempt.id),
+        "runname": run.id.name,
+        "actionname": action.id.name,
+        "perretryuniquekey": _pod_name(attempt.id),
+        "namespace": f"{run.id.project}-{run.id.domain}",
+    }
+    # Left as a template when there is none: the SDK then keeps the hashes of actions stable.
+    return values if run.start_time is None else values | {"runstarttime": _rfc3339(run.start_time)}
+
+
+def _raw_data_prefix(attempt: Attempt, run_spec: run_pb2.RunSpec) -> str:
+    base = run_spec.raw_data_storage.raw_data_prefix
+    return f"{base.rstrip('/')}/{key_of(attempt.id)}" if base else f"{attempt.output_prefix}/raw"
+
+
+def _previous_checkpoints(run: Run, attempt: AttemptId) -> str:
+    if attempt.number == 1:
+        return _NO_CHECKPOINT
+    return _checkpoints(output_prefix(run.output_base, AttemptId(attempt.action, attempt.number - 1)))
+
+
+def _checkpoints(prefix: str) -> str:
+    return f"{prefix}/_flytecheckpoints"
+
+
+def _environment(
+    template: Template,
+    action: Action,
+    run: Run,
+    attempt: Attempt,
+    run_spec: run_pb2.RunSpec,
+    settings: LaunchSettings,
+) -> Mapping[str, str]:
+    """The later in the list wins."""
+    return {
+        "FLYTE_DISABLE_SENTRY": "1",
+        "FSSPEC_FILE_AUTO_MKDIR": "true",
+        **settings.env,
+        **template.env,
+        **{pair.key: pair.value for pair in run_spec.envs.values},
+        **_connection(settings),
+        **_identity(action, run, attempt, settings),
+    }
+
+
+def _connection(settings: LaunchSettings) -> Mapping[str, str]:
+    """How the runtime in a task finds this server and its blobs."""
+    variables = {"_U_EP_OVERRIDE": settings.endpoint, "_U_USE_ACTIONS": "1"}
+    if settings.insecure:
+        variables["_U_INSECURE"] = "true"
+    if settings.s3 is not None:
+        variables |= {
+            "FLYTE_AWS_ENDPOINT": settings.s3.endpoint,
+            "FLYTE_AWS_ACCESS_KEY_ID": settings.s3.access_key,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": settings.s3.secret_key,
+            "AWS_REGION": settings.s3.region,
+        }
+    return variables
+
+
+def _identity(action: Action, run: Run, attempt: Attempt, settings: LaunchSettings) -> Mapping[str, str]:
+    task = action.task.id
+    return {
+        "ACTION_NAME": action.id.name,
+        "RUN_NAME": run.id.name,
+        "_U_ORG_NAME": settings.org,
+        "_U_RUN_BASE": run.output_base.rstrip("/"),
+        "_F_PN": _pod_name(attempt.id),
+        "FLYTE_ATTEMPT_NUMBER": str(attempt.id.number - 1),
+        "FLYTE_INTERNAL_EXECUTION_ID": run.id.name,
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.id.project,
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.id.domain,
+        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
+        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
+        "FLYTE_INTERNAL_TASK_NAME": task.name,
+        "FLYTE_INTERNAL_TASK_VERSION": task.version,
+    }
+
+
+def _pod_name(attempt: AttemptId) -> str:
+    return f"{attempt.action.run.name}-{attempt.action.name}-{attempt.number - 1}"
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bad(message: str) -> Failure:
+    return Failure(BAD_SPEC, ErrorKind.USER, message)
+
+
+def missing_spec() -> Failure:
+    return _bad("the task's spec is gone")
