@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from wingbeat.http.asgi import App
-from wingbeat.http.listener import Listener, bind
+from wingbeat.http.listener import Listener, Tls, bind
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,18 @@ class Address:
 
 @asynccontextmanager
 async def listening(
-    app: App, *, on_stopping: Callable[[], None] = lambda: None, grace_seconds: int = 2
+    app: App,
+    *,
+    on_stopping: Callable[[], None] = lambda: None,
+    grace_seconds: int = 2,
+    tls: Tls | None = None,
 ) -> AsyncGenerator[Address]:
     started = asyncio.Event()
     socket = bind("127.0.0.1", 0)
     host, port = socket.getsockname()
-    listener = Listener(app, socket, grace_seconds=grace_seconds, on_started=started.set, on_stopping=on_stopping)
+    listener = Listener(
+        app, socket, grace_seconds=grace_seconds, tls=tls, on_started=started.set, on_stopping=on_stopping
+    )
     served = asyncio.create_task(listener.serve())
     await started.wait()
     try:

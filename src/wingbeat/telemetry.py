@@ -1,6 +1,5 @@
 """Metrics, logs and traces: named once here, passed down to whoever counts, writes or measures."""
 
-import importlib.util
 import logging
 import os
 import sys
@@ -127,17 +126,15 @@ def configure_tracing(*, service: str, version: str) -> "TracerProvider | None":
     """
     if not _traces_wanted():
         return None
-    if importlib.util.find_spec("opentelemetry.sdk") is None or (
-        importlib.util.find_spec("opentelemetry.exporter") is None
-    ):
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
         raise TelemetryError(
-            "traces are configured by OTEL_* variables, but the exporter is not installed: pip install 'wingbeat[otel]'"
-        )
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
+            "OTEL_* variables ask for traces, but their exporter is not installed: pip install 'wingbeat[otel]'"
+        ) from error
     name = os.environ.get("OTEL_SERVICE_NAME", service)
     provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": version}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

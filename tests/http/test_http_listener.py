@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pyqwest
 import pytest
@@ -21,9 +23,10 @@ from flyteidl2.workflow.run_service_connect import RunServiceClient
 from tests.listening import listening
 from tests.rpc.edge_services import Edge, running_edge
 from wingbeat.errors import NotFound, StartError
+from wingbeat.http.asgi import Receive, Scope, Send
 from wingbeat.http.fence import Fence
 from wingbeat.http.health import alive
-from wingbeat.http.listener import bind
+from wingbeat.http.listener import Listener, Tls, bind
 
 HTTP2 = pyqwest.HTTPVersion.HTTP2
 HTTP1 = pyqwest.HTTPVersion.HTTP1
@@ -59,6 +62,42 @@ async def test_unary_calls_errors_and_streams_work(version: pyqwest.HTTPVersion,
         with pytest.raises(ConnectError) as ended:
             await anext(stream)
         assert ended.value.code is Code.UNAVAILABLE
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificates of this test")
+    folder = tmp_path_factory.mktemp("tls")
+    options = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out certificate.pem "
+        "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+    )
+    subprocess.run([openssl, *options.split()], cwd=folder, check=True, capture_output=True)
+    return Tls(folder / "certificate.pem", folder / "key.pem")
+
+
+async def test_tls_offers_http2(tls: Tls) -> None:
+    versions: list[str] = []
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        versions.append(f"{scope['scheme']} {scope['http_version']}")
+        await alive(scope, receive, send)
+
+    async with listening(note, tls=tls) as address:
+        trusted = pyqwest.HTTPTransport(tls_ca_cert=tls.certificate.read_bytes())
+        response = await pyqwest.Client(trusted).get(f"https://127.0.0.1:{address.port}")
+    assert (response.status, versions) == (200, ["https 2"])
+
+
+def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = Tls(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with (
+        bind("127.0.0.1", 0) as free,
+        pytest.raises(StartError, match=r"cannot use the certificate .*certificate\.pem"),
+    ):
+        Listener(alive, free, grace_seconds=1, on_started=print, on_stopping=print, tls=missing)
 
 
 async def test_http2_requests_pass_the_fence_by_their_authority() -> None:

@@ -78,7 +78,9 @@ async def test_gzip_requests_are_read(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"not gzip", gzip.compress(BODY)[:-4], gzip.compress(BODY)[:12]], ids=["no gzip", "no end", "cut off"]
+    "body",
+    [b"not gzip", gzip.compress(BODY)[:-4], gzip.compress(BODY)[:12], gzip.compress(BODY) * 2],
+    ids=["no gzip", "no end", "cut off", "twice"],
 )
 async def test_gzip_that_is_corrupt_is_the_callers_mistake(edge: Edge, body: bytes) -> None:
     assert code(await edge.post_proto(GET_PROJECT, body, content_encoding="gzip")) == (400, "invalid_argument")

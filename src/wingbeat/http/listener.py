@@ -21,6 +21,9 @@ from wingbeat.http.asgi import App
 T = TypeVar("T")
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 120
+"""Longer than clients keep idle connections (90 s in the SDK's transport), so that it is they who close them."""
+
 DATE_SECONDS = 1
 """How long the Date header of responses stays the same."""
 
@@ -47,7 +50,8 @@ class Listener:
 
     `on_started` is called when connections are accepted. `on_stopping` is called once, in the event loop, when
     `stop` is called or SIGTERM or SIGINT comes: it must end what would otherwise not end, such as streams. Calls in
-    flight then have `grace_seconds` before they are cancelled; a second signal ends the waiting.
+    flight then have `grace_seconds` before they are cancelled; a second signal ends the waiting. Raises StartError
+    for a certificate or key that cannot be used.
     """
 
     def __init__(
@@ -74,10 +78,12 @@ class Listener:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=grace_seconds,
             ssl_certfile=tls.certificate if tls else None,
             ssl_keyfile=tls.key if tls else None,
         )
+        _load(config, tls)
         self._server = _Server(config, on_started=on_started)
 
     async def serve(self) -> None:
@@ -106,6 +112,16 @@ class Listener:
         finally:
             for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
+
+
+def _load(config: uvicorn.Config, tls: Tls | None) -> None:
+    """What uvicorn would do when it starts to serve: earlier, where a failure can still be told in one line."""
+    try:
+        config.load()
+    except OSError as error:
+        if tls is None:
+            raise
+        raise StartError(f"cannot use the certificate {tls.certificate} with the key {tls.key}: {error}") from error
 
 
 class _Server(uvicorn.Server):

@@ -89,6 +89,8 @@ class BoundedGzip(Compression):
             raise ConnectError(Code.RESOURCE_EXHAUSTED, f"the message inflates to more than {self._max_bytes} bytes")
         if not inflater.eof:
             raise ConnectError(Code.INVALID_ARGUMENT, "the body is not gzip: it ends too early")
+        if inflater.unused_data:
+            raise ConnectError(Code.INVALID_ARGUMENT, "the body is not gzip: something follows its end")
         return inflated
 
 

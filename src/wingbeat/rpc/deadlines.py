@@ -61,7 +61,8 @@ async def _within(timeout_ms: float, answer: Awaitable[RES]) -> RES:
     try:
         async with deadline:
             return await answer
-    except TimeoutError:
+    except (TimeoutError, ConnectError):
+        # connectrpc makes a CANCELED of our cancellation where a method waits for its caller's next message.
         if not deadline.expired():
             raise
         raise ConnectError(Code.DEADLINE_EXCEEDED, "the caller's deadline passed") from None

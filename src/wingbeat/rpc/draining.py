@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 
 from wingbeat.errors import Unavailable
@@ -64,7 +65,8 @@ class Draining:
             async with wait:
                 self._waits.add(wait)
                 return await anext(stream)
-        except TimeoutError:
+        except (TimeoutError, ConnectError):
+            # connectrpc makes a CANCELED of our cancellation where a method waits for its caller's next message.
             if not wait.expired():
                 raise
             raise _stopping() from None

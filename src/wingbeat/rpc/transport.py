@@ -92,6 +92,8 @@ def _unreadable(scope: Scope) -> ConnectError | None:
         for name, value in _headers(scope):
             name.decode()
             value.decode()
+            if name == b"content-length" and not value.isdigit():
+                return ConnectError(Code.INVALID_ARGUMENT, f"content-length is not a number: {value.decode()}")
             if name == b"grpc-timeout" and not GRPC_TIMEOUT.fullmatch(value):
                 return ConnectError(Code.INVALID_ARGUMENT, f"grpc-timeout is not a duration: {value.decode()}")
             if name == b"content-type" and _needs_trailers(value) and not _can_send_trailers(scope):

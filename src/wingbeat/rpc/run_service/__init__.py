@@ -1,0 +1,1 @@
+"""flyteidl2.workflow.RunService."""

@@ -1,0 +1,91 @@
+"""What the requests of RunService ask for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectrpc.request import RequestContext
+from flyteidl2.workflow import run_definition_pb2
+from flyteidl2.workflow import run_service_pb2 as pb
+
+from wingbeat.core.ids import Scope, TaskId, TriggerName
+from wingbeat.errors import InvalidArgument
+from wingbeat.operations.runs import DEFAULT_SOURCE, InlineTask, RunRequest
+from wingbeat.rpc.errors import REQUEST_ID
+from wingbeat.rpc.identity import caller
+from wingbeat.store.runs import Within
+from wingbeat.wire import runs, tasks, times, triggers
+
+MAX_REQUEST_ID = 256
+"""Characters. Nobody can rely on a longer one being remembered."""
+
+
+def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any]) -> RunRequest:
+    """Raises InvalidArgument, naming the field."""
+    scope, name = _place(request)
+    uploaded = request.WhichOneof("input_wrapper") == "offloaded_input_data"
+    return RunRequest(
+        scope=scope,
+        wanted=_wanted(request),
+        name=name,
+        inputs=request.inputs.SerializeToString() if request.HasField("inputs") else None,
+        offloaded=runs.offloaded(request.offloaded_input_data) if uploaded else None,
+        run_spec=request.run_spec.SerializeToString() if request.HasField("run_spec") else None,
+        source=_source(request.source),
+        run_start_time=times.from_proto(request.run_start_time) if request.HasField("run_start_time") else None,
+        caller=caller(ctx).subject,
+        request_id=_request_id(ctx.request_headers()),
+    )
+
+
+def within(request: pb.ListRunsRequest) -> Within | None:
+    """Whose runs are listed; an organisation has them all."""
+    match request.WhichOneof("scope_by"):
+        case "project_id":
+            return Scope(request.project_id.name, request.project_id.domain)
+        case "trigger_name":
+            return triggers.name_from_proto(request.trigger_name)
+        case "task_name":
+            return tasks.name_from_proto(request.task_name)
+        case "task_id":
+            return tasks.id_from_proto(request.task_id)
+        case _:
+            return None
+
+
+def _place(request: pb.CreateRunRequest) -> tuple[Scope, str | None]:
+    match request.WhichOneof("id"):
+        case "run_id":
+            return Scope(request.run_id.project, request.run_id.domain), request.run_id.name
+        case "project_id":
+            return Scope(request.project_id.name, request.project_id.domain), None
+        case _:
+            raise InvalidArgument("set run_id, or project_id for a name that is made up")
+
+
+def _wanted(request: pb.CreateRunRequest) -> TaskId | TriggerName | InlineTask:
+    match request.WhichOneof("task"):
+        case "task_id":
+            return tasks.id_from_proto(request.task_id)
+        case "trigger_name":
+            return triggers.name_from_proto(request.trigger_name)
+        case "task_spec":
+            spec = tasks.encoded(request.task_spec)
+            template = request.task_spec.task_template.id
+            task = TaskId(template.project, template.domain, template.name, template.version)
+            return InlineTask(tasks.ref(task, request.task_spec, tasks.digest(spec)), spec)
+        case _:
+            raise InvalidArgument("set task_id, task_spec or trigger_name: nothing says what to run")
+
+
+def _source(source: run_definition_pb2.RunSource) -> str:
+    if source == run_definition_pb2.RUN_SOURCE_UNSPECIFIED:
+        return DEFAULT_SOURCE
+    try:
+        return run_definition_pb2.RunSource.Name(source)
+    except ValueError:
+        raise InvalidArgument(f"source {int(source)} is not a RunSource") from None
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    request_id = headers.get(REQUEST_ID, "")
+    return request_id if 0 < len(request_id) <= MAX_REQUEST_ID else None

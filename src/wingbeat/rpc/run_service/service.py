@@ -1,0 +1,132 @@
+"""The methods of RunService. A stream sends what changed at once, and looks by itself every few seconds."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
+
+from connectrpc.request import RequestContext
+from flyteidl2.common import identifier_pb2
+from flyteidl2.workflow import run_definition_pb2
+from flyteidl2.workflow import run_service_pb2 as pb
+from flyteidl2.workflow.run_service_connect import RunService
+
+from wingbeat.core.action import Action
+from wingbeat.core.ids import ROOT_ACTION, generated_name
+from wingbeat.core.project import Domains
+from wingbeat.errors import NotFound
+from wingbeat.operations.runs import RunDefaults, create
+from wingbeat.rpc.run_service import requests
+from wingbeat.store import actions, events, runs, tasks
+from wingbeat.store.changes import run_topic
+from wingbeat.store.database import Database, Transaction
+from wingbeat.store.runs import Listed
+from wingbeat.wire import actions as wire
+from wingbeat.wire import listing
+
+Context = RequestContext[Any, Any]
+
+RECONCILE_SECONDS = 5.0
+"""How late a watcher sees a change whose announcement was lost with the process that made it."""
+RANDOM_BYTES = 19
+
+_LATER_ABORT = "runs cannot be aborted yet"
+_LATER_STREAM = "only single actions can be watched yet"
+
+
+class Runs(RunService):
+    NOT_YET: ClassVar[Mapping[str, str]] = {
+        "AbortRun": _LATER_ABORT,
+        "AbortAction": _LATER_ABORT,
+        "WatchRunDetails": _LATER_STREAM,
+        "WatchRuns": _LATER_STREAM,
+        "WatchActions": _LATER_STREAM,
+        "WatchClusterEvents": "cluster events are part of an attempt's details and are not streamed yet",
+        "WatchGroups": "runs are not counted by task yet",
+        "SignalEvent": "conditions do not exist yet",
+        "GetActionData": "use DataProxyService/GetActionData",
+        "GetActionDataURIs": "use DataProxyService/GetActionData",
+        "GetActionLogContext": "use DataProxyService/TailLogs",
+    }
+
+    def __init__(self, database: Database, domains: Domains, defaults: RunDefaults) -> None:
+        self._database = database
+        self._domains = domains
+        self._defaults = defaults
+
+    async def create_run(self, request: pb.CreateRunRequest, ctx: Context) -> pb.CreateRunResponse:
+        wanted = requests.run_request(request, ctx)
+        fresh_name = generated_name(secrets.token_bytes(RANDOM_BYTES))
+
+        async def body(tx: Transaction) -> Listed:
+            root = await create(tx, wanted, defaults=self._defaults, domains=self._domains, fresh_name=fresh_name)
+            return await runs.listed(tx, root)
+
+        return pb.CreateRunResponse(run=wire.run(await self._database.write(body)))
+
+    async def get_run_details(self, request: pb.GetRunDetailsRequest, ctx: Context) -> pb.GetRunDetailsResponse:
+        root = identifier_pb2.ActionIdentifier(run=request.run_id, name=ROOT_ACTION)
+
+        async def body(tx: Transaction) -> run_definition_pb2.RunDetails:
+            run_spec = await runs.run_spec(tx, wire.run_id(request.run_id))
+            if run_spec is None:
+                raise NotFound(f"run {request.run_id.name!r} not found")
+            return wire.run_details(run_spec, await _details(tx, await _find(tx, root), root))
+
+        return pb.GetRunDetailsResponse(details=await self._database.read(body))
+
+    async def get_action_details(
+        self, request: pb.GetActionDetailsRequest, ctx: Context
+    ) -> pb.GetActionDetailsResponse:
+        async def body(tx: Transaction) -> run_definition_pb2.ActionDetails:
+            return await _details(tx, await _find(tx, request.action_id), request.action_id)
+
+        return pb.GetActionDetailsResponse(details=await self._database.read(body))
+
+    async def watch_action_details(
+        self, request: pb.WatchActionDetailsRequest, ctx: Context
+    ) -> AsyncIterator[pb.WatchActionDetailsResponse]:
+        """Ends once it has sent the details of an action that is over."""
+        sent: Action | None = None
+
+        async def body(tx: Transaction) -> tuple[Action, run_definition_pb2.ActionDetails | None]:
+            action = await _find(tx, request.action_id)
+            return action, None if action == sent else await _details(tx, action, request.action_id)
+
+        with self._database.changes.subscribe(run_topic(wire.run_id(request.action_id.run))) as changes:
+            while sent is None or not sent.phase.terminal:
+                sent, details = await self._database.read(body)
+                if details is not None:
+                    yield pb.WatchActionDetailsResponse(details=details)
+                if not sent.phase.terminal:
+                    await changes.wait(RECONCILE_SECONDS)
+
+    async def list_runs(self, request: pb.ListRunsRequest, ctx: Context) -> pb.ListRunsResponse:
+        query, within = listing.from_proto(request.request), requests.within(request)
+        page = await self._database.read(
+            lambda tx: runs.list_page(tx, query, within=within, paused_only=request.paused_actions_only)
+        )
+        return pb.ListRunsResponse(runs=[wire.run(listed) for listed in page.items], token=page.next_token)
+
+    async def list_actions(self, request: pb.ListActionsRequest, ctx: Context) -> pb.ListActionsResponse:
+        query, run = listing.from_proto(request.request), wire.run_id(request.run_id)
+        page = await self._database.read(lambda tx: actions.list_of_run(tx, run, query))
+        return pb.ListActionsResponse(actions=[wire.action(action) for action in page.items], token=page.next_token)
+
+
+async def _find(tx: Transaction, named: identifier_pb2.ActionIdentifier) -> Action:
+    action = await actions.find(tx, wire.action_id(named))
+    if action is None:
+        raise NotFound(f"run {named.run.name!r} has no action {named.name!r} in {named.run.project}/{named.run.domain}")
+    return action
+
+
+async def _details(
+    tx: Transaction, action: Action, named: identifier_pb2.ActionIdentifier
+) -> run_definition_pb2.ActionDetails:
+    return wire.details(
+        action,
+        named=named,
+        spec=await tasks.spec(tx, action.task.spec_digest) or b"",
+        attempts=await actions.attempts(tx, action.id),
+        changes=await events.first_entries(tx, action.id),
+    )
