@@ -7,12 +7,13 @@ from typing import Protocol
 
 from wingbeat.core.action import Action, ActionType, Phase, PhaseChange, TaskRef, TriggerRef
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, TaskId, TriggerName, check_run_name
+from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound
-from wingbeat.operations import projects, triggers
-from wingbeat.operations.projects import Domains
-from wingbeat.store import actions, events, queue, runs, tasks
+from wingbeat.operations import projects, tasks, triggers
+from wingbeat.store import actions, events, queue, runs
+from wingbeat.store import tasks as stored_tasks
 from wingbeat.store import triggers as stored_triggers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
@@ -24,7 +25,7 @@ PRIORITY = 0
 _NO_TRIGGER = TriggerTraits(inputs=None, offloaded=None, run_spec=None, kickoff_arg="")
 
 
-class Task(Protocol):
+class Runnable(Protocol):
     """What a run runs: a task that was deployed, or one that came with the request."""
 
     @property
@@ -59,7 +60,7 @@ class RunOrder:
     """A run that shall start, with everything that is known of it; the rest comes from the trigger and the task."""
 
     scope: Scope
-    task: Task
+    task: Runnable
     trigger: Trigger | None = None
     inputs: bytes | None = None
     """The serialized flyteidl2.task.Inputs that go over the trigger's."""
@@ -90,7 +91,7 @@ class RunRequest:
     caller: str = ""
     request_id: str | None = None
 
-    def order(self, task: Task, trigger: Trigger | None) -> RunOrder:
+    def order(self, task: Runnable, trigger: Trigger | None) -> RunOrder:
         return RunOrder(
             scope=self.scope,
             task=task,
@@ -199,26 +200,19 @@ async def _repeated(tx: Transaction, request: RunRequest) -> Action | None:
     return await actions.find(tx, ActionId(run, ROOT_ACTION))
 
 
-async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -> tuple[Task, Trigger | None]:
+async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -> tuple[Runnable, Trigger | None]:
     match wanted:
         case InlineTask():
-            await tasks.put_spec(tx, wanted.ref.spec_digest, wanted.spec)
+            await stored_tasks.put_spec(tx, wanted.ref.spec_digest, wanted.spec)
             return wanted, None
         case TaskId():
-            return await _deployed(tx, wanted), None
+            return await tasks.get(tx, wanted), None
         case TriggerName():
             trigger = await stored_triggers.find(tx, wanted)
             if trigger is None:
                 raise NotFound(f"task {wanted.task!r} has no trigger {wanted.name!r}")
             task = TaskId(wanted.project, wanted.domain, wanted.task, trigger.task_version)
-            return await _deployed(tx, task), trigger
-
-
-async def _deployed(tx: Transaction, task: TaskId) -> Task:
-    found = await tasks.find(tx, task)
-    if found is None:
-        raise NotFound(f"task {task.name!r} has no version {task.version!r} in {task.project}/{task.domain}")
-    return found
+            return await tasks.get(tx, task), trigger
 
 
 async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:

@@ -114,6 +114,11 @@ async def find_by_request(tx: Transaction, scope: Scope, request_id: str) -> Run
     return None if row is None else RunId(scope.project, scope.domain, row["name"])
 
 
+async def listed(tx: Transaction, root: Action) -> Listed:
+    run = root.id.run
+    return Listed(root, (await _labels(tx, [run])).get(run, {}))
+
+
 async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
     """Those of the names that some run has."""
     found: set[RunId] = set()
@@ -129,6 +134,11 @@ async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
         )
         found.update(RunId(row["project"], row["domain"], row["name"]) for row in rows)
     return found
+
+
+async def listed(tx: Transaction, root: Action) -> Listed:
+    run = root.id.run
+    return Listed(root, (await _labels(tx, [run])).get(run, {}))
 
 
 async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:

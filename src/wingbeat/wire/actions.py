@@ -1,17 +1,15 @@
 """Actions, their attempts and runs as protos. An action has at least one attempt, even before anybody takes it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from flyteidl2.common import identifier_pb2, phase_pb2
 from flyteidl2.core import catalog_pb2, execution_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from wingbeat.core.action import Action, Attempt, Failure, Phase, PhaseChange, TriggerRef
-from wingbeat.core.ids import ActionId, RunId, TaskId
-from wingbeat.wire import log_links
+from wingbeat.core.ids import ActionId, RunId
+from wingbeat.wire import log_links, tasks, times
 
 OUTPUTS_FILE = "outputs.pb"
 REPORT_FILE = "report.html"
@@ -24,10 +22,6 @@ def run_id(run: identifier_pb2.RunIdentifier) -> RunId:
 
 def action_id(action: identifier_pb2.ActionIdentifier) -> ActionId:
     return ActionId(run_id(action.run), action.name)
-
-
-def task_id(task: task_definition_pb2.TaskIdentifier) -> TaskId:
-    return TaskId(task.project, task.domain, task.name, task.version)
 
 
 def run(root: Action, labels: Mapping[str, str]) -> run_definition_pb2.Run:
@@ -72,12 +66,7 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
         parent=action.parent or "",
         group=action.group,
         task=run_definition_pb2.TaskActionMetadata(
-            id=task_definition_pb2.TaskIdentifier(
-                project=action.task.id.project,
-                domain=action.task.id.domain,
-                name=action.task.id.name,
-                version=action.task.id.version,
-            ),
+            id=tasks.id_to_proto(action.task.id),
             task_type=action.task.type,
             short_name=action.task.short_name,
         ),
@@ -97,8 +86,8 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
 def _status(action: Action) -> run_definition_pb2.ActionStatus:
     return run_definition_pb2.ActionStatus(
         phase=_phase(action.phase),
-        start_time=_stamp(action.created_at),
-        end_time=_maybe_stamp(action.ended_at),
+        start_time=times.to_proto(action.created_at),
+        end_time=times.maybe_to_proto(action.ended_at),
         attempts=action.attempts,
         cache_status=_cache_status(action),
         duration_ms=action.duration_ms,
@@ -128,8 +117,8 @@ def _waiting(action: Action, number: int) -> run_definition_pb2.ActionAttempt:
     return run_definition_pb2.ActionAttempt(
         attempt=number,
         phase=_phase(action.phase),
-        start_time=_stamp(action.updated_at),
-        end_time=_maybe_stamp(action.ended_at),
+        start_time=times.to_proto(action.updated_at),
+        end_time=times.maybe_to_proto(action.ended_at),
         cache_status=_cache_status(action),
     )
 
@@ -138,8 +127,8 @@ def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt)
     message = run_definition_pb2.ActionAttempt(
         attempt=attempt.id.number,
         phase=_phase(attempt.phase),
-        start_time=_stamp(attempt.created_at),
-        end_time=_maybe_stamp(attempt.ended_at),
+        start_time=times.to_proto(attempt.created_at),
+        end_time=times.maybe_to_proto(attempt.ended_at),
         error_info=_error_info(attempt.failure) if attempt.failure else None,
         log_info=_log_info(task, attempt),
         logs_available=_has_logs(attempt),
@@ -168,7 +157,9 @@ def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.Phas
         ends = change if change.phase.terminal else following
         transitions.append(
             run_definition_pb2.PhaseTransition(
-                phase=_phase(change.phase), start_time=_stamp(change.at), end_time=_maybe_stamp(ends and ends.at)
+                phase=_phase(change.phase),
+                start_time=times.to_proto(change.at),
+                end_time=times.maybe_to_proto(ends and ends.at),
             )
         )
         if change.phase.terminal:
@@ -178,7 +169,7 @@ def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.Phas
 
 def _cluster_event(change: PhaseChange) -> run_definition_pb2.ClusterEvent:
     return run_definition_pb2.ClusterEvent(
-        occurred_at=_stamp(change.at),
+        occurred_at=times.to_proto(change.at),
         message=change.message,
         type=run_definition_pb2.ClusterEvent.TYPE_NORMAL,
         reason=change.phase.name.title(),
@@ -221,13 +212,3 @@ def _phase(phase: Phase) -> str:
 
 def _cache_status(action: Action) -> str:
     return catalog_pb2.CatalogCacheStatus.Name(action.cache_status)
-
-
-def _stamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
-
-
-def _maybe_stamp(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else _stamp(moment)

@@ -6,7 +6,7 @@ A storm of fires plans thousands of runs of a few tasks, so what is read is cach
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2
 
-from wingbeat.wire import inputs, unhonoured
+from wingbeat.wire import inputs, times, unhonoured
 
 START_TIME_SINCE = (2, 3, 6)
 """The first SDK whose tasks take the time their run is meant for from the control plane."""
@@ -91,7 +91,7 @@ def run_spec_traits(run_spec: bytes) -> RunSpecTraits:
     spec = run_pb2.RunSpec.FromString(run_spec)
     return RunSpecTraits(
         base_dir=spec.run_base_dir.rstrip("/"),
-        start_time=spec.run_start_time.ToDatetime(UTC) if spec.HasField("run_start_time") else None,
+        start_time=times.from_proto(spec.run_start_time) if spec.HasField("run_start_time") else None,
         labels=MappingProxyType(dict(spec.labels.values)),
         lane=spec.queue,
         not_honoured=unhonoured.of_run(spec),

@@ -61,7 +61,8 @@ class Runs(RunService):
             root = await create(tx, wanted, defaults=self._defaults, domains=self._domains, fresh_name=fresh_name)
             return await runs.listed(tx, root)
 
-        return pb.CreateRunResponse(run=wire.run(await self._database.write(body)))
+        created = await self._database.write(body)
+        return pb.CreateRunResponse(run=wire.run(created.root, created.labels))
 
     async def get_run_details(self, request: pb.GetRunDetailsRequest, ctx: Context) -> pb.GetRunDetailsResponse:
         root = identifier_pb2.ActionIdentifier(run=request.run_id, name=ROOT_ACTION)
@@ -105,7 +106,9 @@ class Runs(RunService):
         page = await self._database.read(
             lambda tx: runs.list_page(tx, query, within=within, paused_only=request.paused_actions_only)
         )
-        return pb.ListRunsResponse(runs=[wire.run(listed) for listed in page.items], token=page.next_token)
+        return pb.ListRunsResponse(
+            runs=[wire.run(listed.root, listed.labels) for listed in page.items], token=page.next_token
+        )
 
     async def list_actions(self, request: pb.ListActionsRequest, ctx: Context) -> pb.ListActionsResponse:
         query, run = listing.from_proto(request.request), wire.run_id(request.run_id)
