@@ -27,10 +27,9 @@ async def test_second_project_of_a_name_is_refused_and_the_first_kept(database: 
     assert await get(database, "birds") == BIRDS
 
 
-@pytest.mark.parametrize("project_id", ["", "Birds", "my_birds", "-birds", "birds-", "b" * 64, "a/b", "..", "birds\n"])
-async def test_illegal_id_is_refused(database: Database, project_id: str) -> None:
+async def test_project_with_an_illegal_id_is_not_created(database: Database) -> None:
     with pytest.raises(InvalidArgument, match="project id"):
-        await database.write(lambda tx: projects.create(tx, replace(BIRDS, id=project_id)))
+        await database.write(lambda tx: projects.create(tx, replace(BIRDS, id="a/b")))
 
 
 async def test_update_replaces_everything(database: Database) -> None:
@@ -47,14 +46,11 @@ async def test_unknown_project_is_neither_updated_nor_found(database: Database) 
         await get(database, "birds")
 
 
-@pytest.mark.parametrize("change", [projects.create, projects.update])
-async def test_description_counts_characters_up_to_300(database: Database, change: object) -> None:
-    operation = projects.create if change is projects.create else projects.update
-    await database.write(lambda tx: projects.seed(tx, ["fish"]))
-    name = "birds" if operation is projects.create else "fish"
-    await database.write(lambda tx: operation(tx, replace(BIRDS, id=name, description="ü" * 300)))
+async def test_project_is_not_updated_to_a_description_too_long(database: Database) -> None:
+    await database.write(lambda tx: projects.create(tx, BIRDS))
     with pytest.raises(InvalidArgument, match="301 characters"):
-        await database.write(lambda tx: operation(tx, replace(BIRDS, id="fish", description="ü" * 301)))
+        await database.write(lambda tx: projects.update(tx, replace(BIRDS, description="ü" * 301)))
+    assert await get(database, "birds") == BIRDS
 
 
 async def test_seeding_again_leaves_what_exists_alone(database: Database) -> None:
