@@ -136,23 +136,6 @@ async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
     return found
 
 
-async def listed(tx: Transaction, root: Action) -> Listed:
-    run = root.id.run
-    return Listed(root, (await _labels(tx, [run])).get(run, {}))
-
-
-async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
-    """Those of the names that runs have already."""
-    if not names:
-        return set()
-    args = Arguments()
-    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in names)
-    rows = await tx.fetch(
-        f"SELECT project, domain, name FROM run WHERE (project, domain, name) IN (VALUES {keys})", *args.values
-    )
-    return {RunId(row["project"], row["domain"], row["name"]) for row in rows}
-
-
 async def list_page(
     tx: Transaction, query: ListQuery, *, within: Within | None = None, paused_only: bool = False
 ) -> Page[Listed]:
