@@ -28,7 +28,7 @@ async def server(tmp_path: Path) -> AsyncGenerator[BlobServer]:
 
 @pytest.fixture
 async def client() -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         yield client
 
 

@@ -1,5 +1,6 @@
 """The S3 endpoint beneath its clients: signatures, streamed bodies, errors and memory, request by request."""
 
+import asyncio
 import base64
 import gc
 import hashlib
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 from tests.http.blob_servers import CREDENTIALS, BlobServer, blob_server
 from wingbeat.blobs import keys
 from wingbeat.blobs.bucket import Bucket
-from wingbeat.blobs.directory import Directory
+from wingbeat.blobs.directory import READ_SIZE, Directory
 from wingbeat.blobs.store import Blobs
 from wingbeat.errors import AlreadyExists, NotFound
+from wingbeat.http.asgi import Message
 from wingbeat.http.s3 import S3Endpoint
 from wingbeat.http.s3_xml import S3Error, parsed_xml
 
@@ -109,7 +111,7 @@ async def server(tmp_path: Path) -> AsyncGenerator[BlobServer]:
 
 @pytest.fixture
 async def caller(server: BlobServer) -> AsyncGenerator[Caller]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         yield Caller(server, client)
 
 
@@ -206,7 +208,7 @@ async def test_a_presigned_url_works_until_it_expires(server: BlobServer) -> Non
     await server.blobs.put("a b", b"data")
     client = server.client()
     url = await obstore.sign_async(client, "GET", "a b", timedelta(hours=1))
-    async with httpx.AsyncClient() as plain:
+    async with httpx.AsyncClient(verify=False) as plain:
         assert (await plain.get(url)).content == b"data"
         assert code(await plain.get(url.replace("Expires=3600", "Expires=7200"))) == "SignatureDoesNotMatch"
         assert code(await plain.put(url, content=b"x")) == "SignatureDoesNotMatch"
@@ -301,6 +303,32 @@ class PeakMemory:
         tracemalloc.stop()
 
 
+async def test_a_download_ends_when_its_client_has_left(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, fsync=False)
+    await directory.put("large", b"x" * (20 * READ_SIZE))
+    signed = Signature("GET", "http://test/s3/wingbeat/large", UNSIGNED, {}, datetime.now(UTC)).headers
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        await asyncio.sleep(0)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/s3/wingbeat/large",
+        "raw_path": b"/s3/wingbeat/large",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in signed.items()],
+    }
+    await S3Endpoint(directory, CREDENTIALS, clock=lambda: datetime.now(UTC))(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert len(sent) < 5
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.text(st.sampled_from("ab./%\\2eF ;?#é\x00\ud7ff"), max_size=14),
@@ -340,7 +368,7 @@ async def test_a_bucket_behaves_as_the_directory_does(server: BlobServer) -> Non
         await blobs.delete("a/b")
     with pytest.raises(NotFound):
         await blobs.get("a/b")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         assert (await client.get(await blobs.sign_get("c", timedelta(hours=1)))).content == b"data"
         upload = await blobs.sign_put("d", timedelta(hours=1), content_md5=hashlib.md5(b"new").digest())
         assert (await client.put(upload.url, content=b"new", headers=upload.headers)).status_code == 200

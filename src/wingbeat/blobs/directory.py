@@ -14,7 +14,7 @@ from wingbeat.blobs import keys, walk
 from wingbeat.blobs.blob import Blob, Page
 from wingbeat.blobs.staging import Digest, Staged, staged
 from wingbeat.blobs.threads import in_thread
-from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 
 READ_SIZE = 1 << 18
 """Bytes read per hop to a thread, and the most a reader holds."""
@@ -59,9 +59,7 @@ class Directory:
 
     async def publish(self, source: Staged, key: str, *, overwrite: bool = True) -> Blob:
         """Make staged bytes the blob `key`, at once; raise AlreadyExists if it exists and `overwrite` is false."""
-        target = self.path(key)
-        await source.finish(fsync=self.fsync)
-        return await in_thread(self.rename, source.path, target, key, overwrite=overwrite)
+        return await in_thread(self._publish, source, self.path(key), key, overwrite=overwrite)
 
     async def put(self, key: str, data: bytes, *, overwrite: bool = True) -> Blob:
         async def once() -> AsyncIterator[bytes]:
@@ -130,21 +128,32 @@ class Directory:
             raise InvalidArgument(f"blob keys do not begin with '{walk.HIDDEN}/'")
         return self.root / key
 
-    def rename(self, source: Path, target: Path, key: str, *, overwrite: bool) -> Blob:
-        """The blocking end of `publish`: `source` becomes `key`, then its folders are brought to the disk."""
-        status = source.stat()
-        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+    def _publish(self, source: Staged, target: Path, key: str, *, overwrite: bool) -> Blob:
+        path = source.seal(fsync=self.fsync)
+        blob = walk.blob_of(key, path.stat())
+        self._rename(path, target, key, overwrite=overwrite)
+        source.release()
+        self._sync_folders(target.parent)
+        return blob
+
+    def _rename(self, source: Path, target: Path, key: str, *, overwrite: bool) -> None:
+        for _ in range(PUBLISH_ATTEMPTS):
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _move(source, target, overwrite=overwrite)
-                break
-            except FileNotFoundError:
-                if attempt == PUBLISH_ATTEMPTS:
-                    raise
-            except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-                raise _taken(target, key) from error
-        self._sync_folders(target.parent)
-        return walk.blob_of(key, status)
+                return _move(source, target, overwrite=overwrite)
+            except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+                self._check_free(target, key, error, overwrite=overwrite)
+        raise Conflict(f"blob {key!r}: others keep deleting its folder")
+
+    def _check_free(self, target: Path, key: str, cause: OSError, *, overwrite: bool) -> None:
+        """Tell a name that is taken from a folder that was pruned a moment ago."""
+        if target.is_file() and not overwrite:
+            raise AlreadyExists(f"blob {key!r} exists already") from cause
+        folders = [folder for folder in target.parents if folder != self.root and folder.is_relative_to(self.root)]
+        if target.is_dir() or any(folder.is_file() for folder in folders):
+            raise FailedPrecondition(
+                f"blob {key!r} cannot exist beside the blobs there are: one would be the other's folder"
+            ) from cause
 
     def _sync_folders(self, folder: Path) -> None:
         """Up to the root, since a concurrent put may have made a folder and not yet brought it to the disk."""
@@ -229,9 +238,3 @@ def _move(source: Path, target: Path, *, overwrite: bool) -> None:
     else:
         target.hardlink_to(source)  # fails if the target exists, which no rename of the standard library does
         source.unlink()
-
-
-def _taken(target: Path, key: str) -> AlreadyExists | FailedPrecondition:
-    if target.is_file():
-        return AlreadyExists(f"blob {key!r} exists already")
-    return FailedPrecondition(f"blob {key!r} cannot exist beside the blobs there are: one would be the other's folder")

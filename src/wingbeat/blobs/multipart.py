@@ -49,8 +49,7 @@ class Uploads:
         folder = await in_thread(self._folder, key, upload_id)
         if not 1 <= number <= MAX_PARTS:
             raise InvalidArgument(f"part number {number} is not between 1 and {MAX_PARTS}")
-        await content.finish(fsync=self._directory.fsync)
-        return await in_thread(_keep, content.path, folder / f"{number:05}", key)
+        return await in_thread(self._keep, content, folder / f"{number:05}", key)
 
     async def parts(self, key: str, upload_id: str) -> list[tuple[int, Blob]]:
         return await in_thread(self._parts, key, upload_id)
@@ -87,18 +86,20 @@ class Uploads:
                 return folder
         raise NotFound("there is no such upload: it was completed or aborted, or has been forgotten since")
 
+    def _keep(self, content: Staged, target: Path, key: str) -> Blob:
+        path = content.seal(fsync=self._directory.fsync)
+        blob = walk.blob_of(key, path.stat())
+        try:
+            path.replace(target)
+        except FileNotFoundError as error:
+            raise NotFound("the upload was aborted or completed meanwhile") from error
+        content.release()
+        return blob
+
     def _parts(self, key: str, upload_id: str) -> list[tuple[int, Blob]]:
         folder = self._folder(key, upload_id)
         paths = sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name))
         return [(int(path.name), walk.blob_of(key, path.stat())) for path in paths]
-
-
-def _keep(source: Path, target: Path, key: str) -> Blob:
-    try:
-        source.replace(target)
-        return walk.blob_of(key, target.stat())
-    except FileNotFoundError as error:
-        raise NotFound("the upload was aborted or completed meanwhile") from error
 
 
 def _chosen(folder: Path, parts: Sequence[Part]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO, Protocol
@@ -22,10 +22,11 @@ class Digest(Protocol):
 class Staged:
     """Bytes on their way in. `digests` see every byte, in the writing thread."""
 
-    def __init__(self, path: Path, file: BinaryIO, *, digests: Sequence[Digest] = ()) -> None:
+    def __init__(self, path: Path, *, digests: Sequence[Digest] = ()) -> None:
         self.path = path
         self.size = 0
-        self._file = file
+        self.is_released = False
+        self._file: BinaryIO | None = None
         self._digests = digests
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -35,40 +36,50 @@ class Staged:
         self._waiting.append(chunk)
         self._waiting_size += len(chunk)
         if self._waiting_size >= WRITE_SIZE:
-            await in_thread(self._flush)
+            await self.settle()
 
-    async def finish(self, *, fsync: bool) -> None:
-        """Bring the last bytes to the file (and to the disk if `fsync`); the digests are complete afterwards."""
-        await in_thread(self._finish, fsync)
+    async def settle(self) -> None:
+        """The digests have seen everything that was written so far."""
+        await in_thread(self._flush)
 
-    def _flush(self) -> None:
+    def seal(self, *, fsync: bool) -> Path:
+        """Blocks. The whole file, on the disk if `fsync`, for the caller to rename; then call `release`."""
+        file = self._flush()
+        file.flush()
+        if fsync:
+            os.fsync(file.fileno())
+        file.close()
+        return self.path
+
+    def release(self) -> None:
+        """The file has another name by now: nothing is left to discard."""
+        self.is_released = True
+
+    def discard(self) -> None:
+        """Blocks."""
+        if self._file is not None:
+            with suppress(OSError):  # closing writes what is buffered, and the disk may be full
+                self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _flush(self) -> BinaryIO:
         data = b"".join(self._waiting)
         self._waiting.clear()
         self._waiting_size = 0
+        if self._file is None:
+            self._file = self.path.open("ab")
         self._file.write(data)
         for digest in self._digests:
             digest.update(data)
-
-    def _finish(self, fsync: bool) -> None:
-        self._flush()
-        self._file.flush()
-        if fsync:
-            os.fsync(self._file.fileno())
+        return self._file
 
 
 @asynccontextmanager
 async def staged(folder: Path, *, digests: Sequence[Digest] = ()) -> AsyncGenerator[Staged]:
     """A new file in `folder`; it is removed on leaving unless it was renamed to somewhere else."""
-    path = folder / token_hex(16)
-    file = await in_thread(path.open, "xb")
+    file = Staged(folder / token_hex(16), digests=digests)
     try:
-        yield Staged(path, file, digests=digests)
+        yield file
     finally:
-        await in_thread(_discard, file, path)
-
-
-def _discard(file: BinaryIO, path: Path) -> None:
-    try:
-        file.close()
-    finally:
-        path.unlink(missing_ok=True)
+        if not file.is_released:
+            await in_thread(file.discard)

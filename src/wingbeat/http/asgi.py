@@ -59,6 +59,11 @@ class Request:
                 raise ResourceExhausted(f"the body is larger than {limit} bytes")
         return bytes(data)
 
+    async def disconnected(self) -> None:
+        """Return when the client has hung up; for requests whose body is of no interest."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     @property
     def content_length(self) -> int | None:
         text = self.headers.get("content-length")

@@ -7,6 +7,7 @@ from wingbeat.blobs.directory import Directory, disk_errors
 from wingbeat.blobs.signing import PATH, Grant, SigningKey, md5_bytes, md5_text, verified
 from wingbeat.clock import Clock
 from wingbeat.errors import (
+    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -31,6 +32,7 @@ STATUS: dict[type[WingbeatError], int] = {
     InvalidArgument: 400,
     PermissionDenied: 403,
     NotFound: 404,
+    Conflict: 409,
     FailedPrecondition: 409,
     ResourceExhausted: 507,
 }
@@ -86,7 +88,7 @@ class SignedBlobs:
                     if file.size + len(chunk) > self._max_upload:
                         raise TooLargeError
                     await file.write(chunk)
-                await file.finish(fsync=False)
+                await file.settle()
                 _check_md5(digest.digest(), request, grant)
                 blob = await self._directory.publish(file, grant.key)
         return Response(200, {"etag": f'"{blob.etag}"'})

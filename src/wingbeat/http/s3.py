@@ -9,6 +9,7 @@ from wingbeat.blobs.store import BUCKET
 from wingbeat.clock import Clock
 from wingbeat.errors import (
     AlreadyExists,
+    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -23,6 +24,7 @@ from wingbeat.http.s3_xml import S3Error
 PATH = "/s3"
 CODES: dict[type[WingbeatError], str] = {
     AlreadyExists: "PreconditionFailed",
+    Conflict: "OperationAborted",
     FailedPrecondition: "OperationAborted",
     InvalidArgument: "InvalidArgument",
     NotFound: "NoSuchUpload",

@@ -56,7 +56,7 @@ async def received(request: Request, authorized: Authorized, directory: Director
     async with directory.stage(digests=list(hashes.values())) as file, aclosing(request.chunks()) as source:
         with disk_errors():
             trailers = await _fill(file, source, request, authorized)
-            await file.finish(fsync=False)
+            await file.settle()
             _compare(hashes, {**request.headers, **trailers}, authorized)
             yield file
 

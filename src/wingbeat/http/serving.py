@@ -1,11 +1,12 @@
 """A blob as an HTTP answer: conditions, ranges, headers, and the bytes in constant memory."""
 
+import asyncio
 import mimetypes
 from contextlib import aclosing
 from email.utils import format_datetime
 
 from wingbeat.blobs.blob import Blob
-from wingbeat.blobs.directory import Directory, OpenBlob
+from wingbeat.blobs.directory import READ_SIZE, Directory, OpenBlob
 from wingbeat.http.asgi import Request, Response, Send, send_start, text_response
 
 # Blobs are users' content and may be HTML: a browser must not run it with the rights of this server's own pages.
@@ -30,7 +31,7 @@ async def send_blob(send: Send, request: Request, directory: Directory, key: str
     async with directory.open(key) as opened:
         refusal, span = _plan(request, opened.blob)
         if refusal is None:
-            await _send_bytes(send, opened, span)
+            await _send_bytes(send, request, opened, span)
         return refusal
 
 
@@ -92,10 +93,18 @@ def _identity(blob: Blob) -> dict[str, str]:
     return {"etag": f'"{blob.etag}"', "last-modified": format_datetime(blob.modified, usegmt=True)}
 
 
-async def _send_bytes(send: Send, opened: OpenBlob, span: tuple[int, int] | None) -> None:
+async def _send_bytes(send: Send, request: Request, opened: OpenBlob, span: tuple[int, int] | None) -> None:
     await send_start(send, *_start(opened.blob, span))
     start, end = span or (0, opened.blob.size)
-    async with aclosing(opened.read(start, end)) as chunks:
-        async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    # The server swallows what is sent to a client that has left: a long answer must look out for itself.
+    client_left = asyncio.create_task(request.disconnected()) if end - start > READ_SIZE else None
+    try:
+        async with aclosing(opened.read(start, end)) as chunks:
+            async for chunk in chunks:
+                if client_left is not None and client_left.done():
+                    return
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        if client_left is not None:
+            client_left.cancel()
     await send({"type": "http.response.body", "body": b""})
