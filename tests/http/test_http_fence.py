@@ -4,10 +4,13 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.listening import Address, listening
 from wingbeat.http.asgi import Receive, Scope, Send, send_response, text_response
 from wingbeat.http.fence import Fence
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTS = ["Wingbeat.example", "wingbeat"]
 ORIGINS = ["https://console.example/"]
@@ -19,14 +22,14 @@ async def page(scope: Scope, _receive: Receive, send: Send) -> None:
     await send_response(send, text_response(200, "came through"))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fenced() -> AsyncGenerator[Address]:
     async with listening(Fence(page, hosts=HOSTS, origins=ORIGINS)) as address:
         yield address
 
 
 async def ask(address: Address, headers: dict[str, str], method: str = "GET") -> httpx.Response:
-    async with httpx.AsyncClient(base_url=address.url) as client:
+    async with httpx.AsyncClient(base_url=address.url, verify=False) as client:
         return await client.request(method, "/", headers=headers)
 
 
