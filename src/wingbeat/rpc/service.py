@@ -1,7 +1,5 @@
-"""What a mounted service promises: each of its methods is written, or listed in `NOT_YET` with what is missing.
-
-class Tasks(TaskService):
-    NOT_YET: ClassVar[Mapping[str, str]] = {"ListVersions": "versions are not kept apart yet"}
+"""What a mounted service promises: each of its methods is written, or listed in `NOT_YET` with what is missing,
+such as `NOT_YET: ClassVar[Mapping[str, str]] = {"ListVersions": "versions are not kept apart yet"}`.
 """
 
 from collections.abc import Mapping, Sequence
