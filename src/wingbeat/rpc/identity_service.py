@@ -1,0 +1,18 @@
+"""flyteidl2.auth.IdentityService: who the caller is, or that nobody asked."""
+
+from typing import Any
+
+from connectrpc.request import RequestContext
+from flyteidl2.auth import identity_pb2 as pb
+from flyteidl2.auth.identity_connect import IdentityService
+
+from wingbeat.rpc.identity import caller
+
+ANONYMOUS = "anonymous"
+"""The subject shown to a caller nobody vouches for. It is never stored."""
+
+
+class Identity(IdentityService):
+    async def user_info(self, request: pb.UserInfoRequest, ctx: RequestContext[Any, Any]) -> pb.UserInfoResponse:
+        subject = caller(ctx).subject or ANONYMOUS
+        return pb.UserInfoResponse(subject=subject, name=subject, preferred_username=subject)
