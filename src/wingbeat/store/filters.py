@@ -79,6 +79,11 @@ def conditions(filters: Sequence[Filter], columns: Columns, args: Arguments) -> 
     return [_condition(each, columns, args) for each in filters]
 
 
+def storable(text: str) -> bool:
+    """Whether both databases take `text`: no NUL, no half of a surrogate pair."""
+    return not _UNSTORABLE.search(text)
+
+
 def _condition(each: Filter, columns: Columns, args: Arguments) -> str:
     column = columns.resolve(each.field, args)
     match each.function:
@@ -87,11 +92,11 @@ def _condition(each: Filter, columns: Columns, args: Arguments) -> str:
         case Function.NOT_EXISTS:
             return f"({column.sql}) IS NULL"
         case Function.VALUE_IN | Function.VALUE_NOT_IN:
-            values = [args.add(coerced(value, column, each.field)) for value in _some(each)]
+            values = [args.add(_coerced(value, column, each.field)) for value in _some(each)]
             operator = "IN" if each.function is Function.VALUE_IN else "NOT IN"
             return f"({column.sql}) {operator} ({', '.join(values)})"
         case function if function in _COMPARISONS:
-            value = args.add(coerced(_one(each, column), column, each.field))
+            value = args.add(_coerced(_one(each, column), column, each.field))
             return f"({column.sql}) {_COMPARISONS[function]} {value}"
         case function:
             return _text_condition(each, column, _TEXT_CONDITIONS[function], args)
@@ -158,7 +163,7 @@ def _one(each: Filter, column: Column) -> str:
     raise InvalidArgument(f"filter on {each.field!r}: {each.function} takes one value, got {len(values)}")
 
 
-def coerced(text: str, column: Column, field: str) -> Value:
+def _coerced(text: str, column: Column, field: str) -> Value:
     """`text` as a value of the column's kind. Raises InvalidArgument naming the field."""
     match column.kind:
         case Kind.TEXT:
@@ -171,11 +176,6 @@ def coerced(text: str, column: Column, field: str) -> Value:
             if text.lower() not in _FLAGS:
                 raise InvalidArgument(f"filter on {field!r}: {text!r} is neither true nor false")
             return _FLAGS[text.lower()]
-
-
-def storable(text: str) -> bool:
-    """Whether both databases take `text`: no NUL, no half of a surrogate pair."""
-    return not _UNSTORABLE.search(text)
 
 
 def _checked(text: str, field: str) -> str:
