@@ -1,6 +1,7 @@
 """A real uvicorn with the blob edges on it, and clients for it."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from obstore.store import S3Store
 
 from wingbeat.blobs import signing, store
 from wingbeat.blobs.directory import Directory
+from wingbeat.blobs.walk import HIDDEN
 from wingbeat.http.asgi import Receive, Scope, Send
 from wingbeat.http.blobs import SignedBlobs
 from wingbeat.http.s3 import PATH, S3Endpoint
@@ -40,6 +42,16 @@ class BlobServer:
             client_options={"allow_http": True},
             retry_config={"max_retries": 0},
         )
+
+    def empty(self) -> None:
+        """Forget all blobs, so that the next test may use the same server."""
+        for entry in self.root.iterdir():
+            if entry.name == HIDDEN:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
 
 class Front:

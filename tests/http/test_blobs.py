@@ -2,31 +2,35 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest_asyncio
 
 from tests.http.blob_servers import MAX_UPLOAD, SIGNING, BlobServer, blob_server
-from wingbeat.blobs.signing import Grant, OwnUrls, verified
-from wingbeat.errors import PermissionDenied
-from wingbeat.http.serving import requested_span
+from wingbeat.blobs.signing import OwnUrls
 
 HOUR = timedelta(hours=1)
 MD5 = hashlib.md5(b"data").digest()
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncGenerator[BlobServer]:
-    async with blob_server(tmp_path / "blobs") as server:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[BlobServer]:
+    async with blob_server(tmp_path_factory.mktemp("blobs")) as server:
         yield server
 
 
 @pytest.fixture
+def server(running: BlobServer) -> Generator[BlobServer]:
+    yield running
+    running.empty()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def client() -> AsyncGenerator[httpx.AsyncClient]:
     async with httpx.AsyncClient(verify=False) as client:
         yield client
@@ -125,41 +129,3 @@ async def test_what_is_missing_or_illegal_is_said_in_one_line(server: BlobServer
 async def test_a_url_carries_the_address_that_the_client_knows(server: BlobServer) -> None:
     url = await server.blobs.sign_get("a", HOUR, public_url="https://wingbeat.example/")
     assert url.startswith("https://wingbeat.example/blobs/a?expires=")
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@given(st.text("ab", max_size=3), st.text("ab", max_size=3))
-def test_no_two_grants_share_a_signature(one: str, two: str) -> None:
-    expiry = int(NOW.timestamp()) + 1
-    query = dict(part.split("=") for part in Grant("GET", one.encode().hex(), expiry).query(SIGNING).split("&"))
-    assert verified(SIGNING, "GET", one.encode().hex(), query, now=NOW).expires_at == expiry
-    with pytest.raises(PermissionDenied):
-        verified(SIGNING, "GET", one.encode().hex(), query, now=NOW + timedelta(seconds=1))
-    if one != two:
-        with pytest.raises(PermissionDenied):
-            verified(SIGNING, "GET", two.encode().hex(), query, now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("header", "span"),
-    [
-        (None, None),
-        ("bytes=0-", (0, 10)),
-        ("bytes=3-3", (3, 4)),
-        ("bytes=3-99", (3, 10)),
-        ("bytes=-3", (7, 10)),
-        ("bytes=-99", (0, 10)),
-        ("bytes=-0", (10, 10)),
-        ("bytes=10-", (10, 10)),
-        ("bytes=5-4", None),
-        ("bytes=0-1,3-4", None),
-        ("lines=0-1", None),
-        ("bytes=-", None),
-        ("bytes=a-b", None),
-        ("bytes=¹-", None),
-    ],
-)
-def test_a_range_header_asks_for(header: str | None, span: tuple[int, int] | None) -> None:
-    assert requested_span(header, 10) == span

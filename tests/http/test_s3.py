@@ -1,11 +1,11 @@
 """The S3 endpoint as obstore sees it: the client inside the SDK."""
 
 import os
-from collections.abc import AsyncGenerator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Generator
 
 import obstore
 import pytest
+import pytest_asyncio
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
 from obstore.store import S3Store
 
@@ -21,16 +21,26 @@ ODD_KEYS = [
     "..a/b../...",
 ]
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def listed(client: S3Store, prefix: str | None = None, *, offset: str | None = None) -> list[str]:
     stream = client.list_async(prefix, offset=offset)
     return [found["path"] async for batch in stream for found in batch]
 
 
-@pytest.fixture(params=["h11", "zttp"])
-async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncGenerator[BlobServer]:
-    async with blob_server(tmp_path / "blobs", http=request.param) as server:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["h11", "zttp"])
+async def running(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncGenerator[BlobServer]:
+    async with blob_server(tmp_path_factory.mktemp("blobs"), http=request.param) as server:
         yield server
+
+
+@pytest.fixture
+def server(running: BlobServer) -> Generator[BlobServer]:
+    yield running
+    running.empty()
 
 
 async def test_an_object_comes_back_as_it_was_put(server: BlobServer) -> None:
