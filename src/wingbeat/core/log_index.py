@@ -18,6 +18,11 @@ class LogIndex:
     _offsets: list[int] = field(default_factory=list[int])
     _micros: list[int] = field(default_factory=list[int])
 
+    @staticmethod
+    def uri(log_uri: str) -> str:
+        """Where the index of the log at `log_uri` is kept."""
+        return f"{log_uri}.idx"
+
     def note(self, offset: int, at: datetime | None) -> None:
         """The bytes from `offset` on were written at `at`; None: nobody knows, and it passes for what was before."""
         if at is None:

@@ -18,7 +18,7 @@ from wingbeat.core.action import (
     Success,
     after,
 )
-from wingbeat.core.ids import AttemptId
+from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.retry import LOST, RetryPolicy, retry_after
 from wingbeat.core.run import Run
@@ -133,6 +133,21 @@ async def take_over(tx: Transaction, limit: int, *, chance: float) -> int:
     return len(entries)
 
 
+async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
+    """End the action, whatever it is doing: a node that runs it stops it. False when it is over, or there is none."""
+    await queue.find(tx, action_id)  # the lock
+    action = await actions.find(tx, action_id)
+    if action is None or action.phase.terminal:
+        return False
+    phase = after(action.phase, Event.ABORT)
+    attempt = await _attempt(tx, AttemptId(action_id, action.attempts))
+    if attempt is not None and action.phase is not Phase.QUEUED:
+        await actions.save_attempt(tx, replace(attempt, phase=phase, ended_at=tx.now))
+    await _record(tx, AttemptId(action_id, action.attempts), phase, tx.now, reason)
+    await _close(tx, replace(action, abort_reason=reason), phase, tx.now)
+    return True
+
+
 async def keep_log(tx: Transaction, attempt: AttemptId, log_uri: str) -> None:
     """The attempt's whole log is at `log_uri`, however the attempt ended."""
     found = await _attempt(tx, attempt)
@@ -161,7 +176,7 @@ async def _begin(tx: Transaction, entry: queue.Entry) -> Claim | None:
     )
     await actions.save_attempt(tx, attempt)
     saved = await actions.save(tx, replace(action, phase=phase))
-    await _record(tx, attempt.id, phase, tx.now, "; ".join(run.not_honoured))
+    await _record(tx, attempt.id, phase, tx.now)
     return Claim(saved, run, attempt)
 
 

@@ -165,7 +165,7 @@ def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpe
 
 def _raw_data_prefix(attempt: Attempt, run_spec: run_pb2.RunSpec) -> str:
     base = run_spec.raw_data_storage.raw_data_prefix
-    return f"{base.rstrip('/')}/{key_of(attempt.id)}" if base else f"{attempt.output_prefix}/raw"
+    return f"{base.rstrip('/')}/{key_of(attempt.id)}/raw" if base else f"{attempt.output_prefix}/raw"
 
 
 def _previous_checkpoints(run: Run, attempt: AttemptId) -> str:

@@ -1,0 +1,79 @@
+"""Keeps this node's lease, and gives the actions of nodes that did not keep theirs another attempt.
+
+A node that cannot renew stops what it runs before anybody else may take it over.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from wingbeat.errors import Unavailable
+from wingbeat.executors.base import Executor
+from wingbeat.loops.statuses import Statuses
+from wingbeat.operations import actions, nodes
+from wingbeat.store.database import Database, Transaction
+from wingbeat.store.nodes import Node
+
+LEASE = timedelta(seconds=60)
+RENEW_SECONDS = 10.0
+STOP_AFTER_SECONDS = 35.0
+"""Without a renewal. What is stopped then is gone when the lease is: an attempt's grace comes on top."""
+RETRY_SECONDS = 1.0
+BATCH = 100
+
+log = structlog.get_logger(__name__)
+
+
+class Rescuer:
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        *,
+        node: Node,
+        statuses: Statuses,
+        lease: timedelta = LEASE,
+        chance: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._executor = executor
+        self._node = node
+        self._statuses = statuses
+        self._lease = lease
+        self._chance = chance
+        self._monotonic = monotonic
+        self._renewed_at = monotonic()
+        self._others = 0
+
+    async def join(self) -> None:
+        """To be called once, before the loops. Raises FailedPrecondition when this node must not join the others."""
+        self._renewed_at = self._monotonic()
+        self._others = await self._database.write(lambda tx: nodes.join(tx, self._node, self._lease))
+
+    async def tick(self) -> float:
+        asked_at = self._monotonic()
+        try:
+            self._others = await self._database.write(lambda tx: nodes.renew(tx, self._node, self._lease))
+        except Unavailable as error:
+            log.warning("lease not renewed", node=self._node.id, error=str(error))
+            await self._stop_if_overdue()
+            return RETRY_SECONDS
+        self._renewed_at = asked_at
+        taken = await self._database.write(self._take_over)
+        return 0 if taken == BATCH else RENEW_SECONDS
+
+    async def _take_over(self, tx: Transaction) -> int:
+        taken = await actions.take_over(tx, BATCH, chance=self._chance())
+        if taken:
+            log.warning("actions of dead nodes taken over", count=taken)
+        return taken
+
+    async def _stop_if_overdue(self) -> None:
+        if not self._others or self._monotonic() - self._renewed_at < STOP_AFTER_SECONDS:
+            return
+        for key in self._statuses.unfinished():
+            await self._executor.stop(key, "the node could not renew its lease")

@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wingbeat.core.ids import ActionId, AttemptId, RunId
+from wingbeat.core.launch import attempt_of, inputs_object, key_of, output_prefix, render
+
+ATTEMPT = AttemptId(ActionId(RunId("p", "d", "r"), "a0"), 2)
+
+
+@pytest.mark.parametrize(
+    ("arg", "rendered"),
+    [
+        pytest.param("{{.input}}", "IN", id="as the SDK writes it"),
+        pytest.param("{{$input}}", "IN", id="with a dollar"),
+        pytest.param("{{ .Input }}", "IN", id="any case, inner spaces"),
+        pytest.param("x={{.input}},{{.input}}", "x=IN,IN", id="within a text, twice"),
+        pytest.param("{{.inputs.x}}", "{{.inputs.x}}", id="an unknown name"),
+        pytest.param("{{input}}", "{{input}}", id="no dot"),
+        pytest.param("{{.input}", "{{.input}", id="not closed"),
+        pytest.param("plain", "plain", id="no template"),
+    ],
+)
+def test_templates(arg: str, rendered: str) -> None:
+    assert render([arg], {"input": "IN"}) == (rendered,)
+
+
+def test_values_are_not_rendered_again() -> None:
+    assert render(["{{.a}}"], {"a": "{{.b}}", "b": "no"}) == ("{{.b}}",)
+
+
+@given(st.text(), st.text())
+def test_what_is_no_template_stays_as_it_is(before: str, value: str) -> None:
+    assert render([before], {}) == (before,)
+    assert render(["{{.a}}"], {"a": value}) == (value,)
+
+
+def test_a_key_names_its_attempt() -> None:
+    assert key_of(ATTEMPT) == "p/d/r/a0/2"
+    assert attempt_of(key_of(ATTEMPT)) == ATTEMPT
+
+
+@pytest.mark.parametrize("key", ["", "p/d/r/a0", "p/d/r/a0/x", "a/b/c/d/e/1"])
+def test_a_foreign_key_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="unpack|invalid literal"):
+        attempt_of(key)
+
+
+@pytest.mark.parametrize("uri", ["s3://b/x", "s3://b/x/", "s3://b/x/inputs.pb"])
+def test_inputs_are_named_by_directory_or_object(uri: str) -> None:
+    assert inputs_object(uri) == "s3://b/x/inputs.pb"
+
+
+def test_each_attempt_has_its_own_output_prefix() -> None:
+    assert output_prefix("s3://b/r/", ATTEMPT) == "s3://b/r/a0/2"
