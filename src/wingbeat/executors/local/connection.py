@@ -25,7 +25,7 @@ class Connection:
     @classmethod
     async def open(cls, socket: Path) -> "Connection":
         """Raises OSError when nobody listens."""
-        return cls(*await asyncio.open_unix_connection(socket, limit=protocol.LINE_LIMIT))
+        return cls(*await asyncio.open_unix_connection(str(socket), limit=protocol.LINE_LIMIT))
 
     async def lost(self) -> None:
         """Returns when the agent has hung up."""
@@ -63,7 +63,7 @@ class Connection:
 
 async def watch(socket: Path) -> AsyncGenerator[Message]:
     """What the agent tells a watcher, on a connection of its own; ends with it. Raises OSError when nobody listens."""
-    reader, writer = await asyncio.open_unix_connection(socket, limit=protocol.LINE_LIMIT)
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=protocol.LINE_LIMIT)
     try:
         writer.write(protocol.encode({"id": 0, "command": "watch"}))
         while message := await protocol.receive(reader):

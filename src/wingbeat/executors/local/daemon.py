@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 _READY = b"ready"
+_FIRST_OWN_DESCRIPTOR = 3
 
 
 def daemonize(log: Path) -> int:
@@ -12,6 +13,8 @@ def daemonize(log: Path) -> int:
 
     The daemon's stdout and stderr are appended to `log`. Returns what `report_ready` takes.
     """
+    # A caller on uvloop leaves copies of our standard streams open in us, and would wait for their end.
+    os.closerange(_FIRST_OWN_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
     reader, writer = os.pipe()
     if os.fork() > 0:
         os.close(writer)
