@@ -98,7 +98,11 @@ class Runs(Section):
 
 
 class Executor(Section):
-    slots: int = Field(default=32, ge=0, description="Actions that run at once on this machine; 0 runs none here.")
+    slots: int | None = Field(
+        default=None,
+        ge=0,
+        description="Actions that run at once on this machine, 0 for none; by default four a core, but at least 8.",
+    )
     warm: bool = Field(
         default=True, description="Start actions in forks of a process that has imported the SDK: ten times faster."
     )

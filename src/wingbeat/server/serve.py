@@ -1,11 +1,16 @@
-"""Start and stop, in order: what takes long or fails comes after what tells early, and stops in reverse."""
+"""Start and stop, in order: what tells a mistake early comes before what takes long, and all of it stops in reverse."""
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from opentelemetry.trace import TracerProvider
+
 from wingbeat import __version__, telemetry
-from wingbeat.config.settings import Settings
+from wingbeat.config.settings import Settings, TriggerScheduler
+from wingbeat.core.project import Domains
+from wingbeat.errors import InvalidArgument, StartError
 from wingbeat.http.asgi import App
 from wingbeat.http.client_configuration import ClientConfiguration
 from wingbeat.http.fence import Fence
@@ -13,13 +18,21 @@ from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
+from wingbeat.loops.scheduler import Pace, Scheduler
+from wingbeat.operations import projects
+from wingbeat.operations.firing import Firer
+from wingbeat.operations.runs import RunDefaults
 from wingbeat.rpc import app as rpc
 from wingbeat.rpc.draining import Draining
 from wingbeat.server.address import Address, address_of, check_exposure
 from wingbeat.server.data_directory import open_data_directory
+from wingbeat.server.keeping import Loop, kept_going
+from wingbeat.server.node import running_node
+from wingbeat.server.services import services
 from wingbeat.server.storage import Storage, open_storage
+from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Database, Transaction, open_database
-from wingbeat.telemetry import Metrics
+from wingbeat.telemetry import Metrics, TelemetryError
 
 Announce = Callable[[str], None]
 
@@ -27,29 +40,77 @@ Announce = Callable[[str], None]
 async def serve(settings: Settings, announce: Announce) -> None:
     """Run until told to stop. Raises StartError."""
     check_exposure(settings.server)
-    telemetry.configure_logging(json=settings.logging.json_lines, level=settings.logging.level)
-    traces = telemetry.configure_tracing(service="wingbeat", version=__version__)
+    traces = _configure_telemetry(settings)
     async with AsyncExitStack() as stack:
-        stack.enter_context(open_data_directory(settings.data))
+        data = stack.enter_context(open_data_directory(settings.data))
         listening = stack.enter_context(bind(settings.server.host, settings.server.port))
         address = address_of(settings.server, listening)
         database = await open_database(settings.database_url)
         stack.push_async_callback(database.close)
+        await _seed(database, settings)
         storage = await open_storage(settings, database, public_url=address.public_url)
-        metrics = Metrics()
-        draining = Draining()
-        services = rpc.build(
-            [], draining=draining, metrics=metrics, traces=traces, max_message_bytes=settings.limits.message
+        metrics, draining = Metrics(), Draining()
+        node = await stack.enter_async_context(running_node(settings, data, database, storage, address))
+        firer = Firer(_run_defaults(storage), Domains.of(settings.domains))
+        api = rpc.build(
+            services(database, storage, node.executor, firer),
+            draining=draining,
+            metrics=metrics,
+            traces=traces,
+            max_message_bytes=settings.limits.message,
         )
-        router = _router(services, settings, storage, metrics, address, database)
         listener = Listener(
-            Fence(router, hosts=address.hosts, origins=settings.server.allowed_origins),
+            Fence(
+                _router(api, settings, storage, metrics, address, database),
+                hosts=address.hosts,
+                origins=settings.server.allowed_origins,
+            ),
             listening,
             grace_seconds=math.ceil(settings.server.stop_grace.total_seconds()),
             on_started=lambda: announce(_banner(settings, address)),
             on_stopping=draining.begin,
         )
-        await listener.serve()
+        loops = [*node.loops, *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces)]
+        async with kept_going(loops, database.changes):
+            await listener.serve()
+        going_on = await node.leave()
+        if going_on:
+            announce(f"Stopped. {going_on} running actions go on; the next start takes them back.")
+
+
+def _configure_telemetry(settings: Settings) -> TracerProvider | None:
+    try:
+        telemetry.configure_logging(json=settings.logging.json_lines, level=settings.logging.level)
+        return telemetry.configure_tracing(service="wingbeat", version=__version__)
+    except TelemetryError as error:
+        raise StartError(str(error)) from error
+
+
+async def _seed(database: Database, settings: Settings) -> None:
+    try:
+        await database.write(lambda tx: projects.seed(tx, settings.projects.seed))
+    except InvalidArgument as error:
+        raise StartError(f"setting projects.seed: {error}") from error
+
+
+def _run_defaults(storage: Storage) -> RunDefaults:
+    base = storage.blobs.base_uri
+    return RunDefaults(base=f"{base}/runs", allowed_bases=(base,))
+
+
+def _scheduler(
+    settings: TriggerScheduler, database: Database, firer: Firer, metrics: Metrics, traces: TracerProvider | None
+) -> list[Loop]:
+    if not settings.enabled:
+        return []
+    pace = Pace(
+        cycle=settings.resync_interval,
+        catch_up=settings.max_catchup_runs_per_loop,
+        rate=settings.execution_qps,
+        burst=settings.execution_burst,
+    )
+    scheduler = Scheduler(database, firer, pace=pace, steady=time.monotonic, metrics=metrics, traces=traces)
+    return [Loop("scheduler", scheduler.tick, (SCHEDULE,), settings.resync_interval.total_seconds())]
 
 
 def _router(

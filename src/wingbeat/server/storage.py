@@ -14,6 +14,7 @@ from wingbeat.http.blobs import SignedBlobs
 from wingbeat.http.s3_auth import Credentials
 from wingbeat.store import keyring
 from wingbeat.store.database import Database, Transaction
+from wingbeat.wire.launch import S3Access
 
 REGION = "us-east-1"
 """S3's default: a signature names a region, whichever."""
@@ -26,15 +27,35 @@ class Storage:
     """What must be served, by first segment of the path."""
     _credentials: Credentials | None
 
-    def environment(self, url: str) -> dict[str, str]:
-        """What the SDK's runtime needs to open files of the storage, when it reaches this server at `url`."""
+    @property
+    def private(self) -> bool:
+        """Whether only this server can read them."""
+        return self.blobs.directory is not None
+
+    def s3_access(self, url: str) -> S3Access | None:
+        """How the SDK's runtime opens files of the storage, when it reaches this server at `url`.
+
+        None: they are in a bucket, which has its own ways.
+        """
         if self._credentials is None:
+            return None
+        return S3Access(
+            endpoint=url + s3.PATH,
+            access_key=self._credentials.access_key_id,
+            secret_key=self._credentials.secret_access_key,
+            region=REGION,
+        )
+
+    def environment(self, url: str) -> Mapping[str, str]:
+        """The same as variables of the environment."""
+        access = self.s3_access(url)
+        if access is None:
             return {}
         return {
-            "FLYTE_AWS_ENDPOINT": url + s3.PATH,
-            "FLYTE_AWS_ACCESS_KEY_ID": self._credentials.access_key_id,
-            "FLYTE_AWS_SECRET_ACCESS_KEY": self._credentials.secret_access_key,
-            "AWS_REGION": REGION,
+            "FLYTE_AWS_ENDPOINT": access.endpoint,
+            "FLYTE_AWS_ACCESS_KEY_ID": access.access_key,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": access.secret_key,
+            "AWS_REGION": access.region,
         }
 
 

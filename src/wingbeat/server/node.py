@@ -1,0 +1,93 @@
+"""This machine as a place where actions run: its executor, and the loops that keep it busy."""
+
+import platform
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wingbeat.config.settings import Settings
+from wingbeat.errors import FailedPrecondition, StartError, Unavailable
+from wingbeat.executors.local.executor import LocalExecutor
+from wingbeat.loops.archivist import Archivist
+from wingbeat.loops.dispatcher import Dispatcher, default_slots
+from wingbeat.loops.rescuer import Rescuer
+from wingbeat.loops.specs import Specs
+from wingbeat.loops.statuses import Statuses
+from wingbeat.loops.watcher import Watcher
+from wingbeat.server.address import Address
+from wingbeat.server.data_directory import DataDirectory
+from wingbeat.server.keeping import Loop
+from wingbeat.server.storage import Storage
+from wingbeat.store.database import Database
+from wingbeat.store.nodes import Node
+from wingbeat.wire.launch import LaunchSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    executor: LocalExecutor
+    loops: Sequence[Loop]
+    statuses: Statuses
+
+    async def leave(self) -> int:
+        """Disconnect; how many actions go on without us. An agent that has nothing to do ends."""
+        try:
+            if await self.executor.end_agent():
+                return 0
+        except Unavailable:
+            await self.executor.close()
+        return len(self.statuses.unfinished())
+
+
+@asynccontextmanager
+async def running_node(
+    settings: Settings, data: DataDirectory, database: Database, storage: Storage, address: Address
+) -> AsyncGenerator[RunningNode]:
+    """Raises StartError: the executor cannot start, or another server's blobs are out of this one's reach."""
+    launches = _launch_settings(storage, address)
+    executor = LocalExecutor(
+        data.executor, warm=settings.executor.warm, shared_env=storage.environment(address.local_url)
+    )
+    statuses, specs = Statuses(executor, database.changes), Specs(database)
+    node = Node(data.node, platform.node(), private_blobs=storage.private)
+    rescuer = Rescuer(database, executor, node=node, statuses=statuses)
+    try:
+        await rescuer.join()
+    except FailedPrecondition as error:
+        raise StartError(str(error)) from error
+    slots = default_slots() if settings.executor.slots is None else settings.executor.slots
+    dispatcher = Dispatcher(
+        database,
+        executor,
+        storage.blobs,
+        node=node.id,
+        slots=slots,
+        settings=launches,
+        specs=specs,
+        statuses=statuses,
+    )
+    watcher = Watcher(database, executor, storage.blobs, node=node.id, specs=specs, statuses=statuses)
+    archivist = Archivist(database, executor, storage.blobs, node=node.id, statuses=statuses)
+    await executor.start()
+    try:
+        yield RunningNode(
+            executor,
+            (
+                Loop("executor", statuses.follow, listens=True),
+                Loop("dispatcher", dispatcher.tick, Dispatcher.TOPICS),
+                Loop("watcher", watcher.tick, Watcher.TOPICS),
+                Loop("archivist", archivist.tick, Archivist.TOPICS),
+                Loop("rescuer", rescuer.tick),
+            ),
+            statuses,
+        )
+    finally:
+        await executor.close()
+
+
+def _launch_settings(storage: Storage, address: Address) -> LaunchSettings:
+    local = urlsplit(address.local_url)
+    return LaunchSettings(
+        endpoint=local.netloc, insecure=local.scheme == "http", s3=storage.s3_access(address.local_url)
+    )
