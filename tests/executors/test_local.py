@@ -91,7 +91,8 @@ def zygotes_of(home: Path) -> list[psutil.Process]:
     return [child for child in agent_of(home).children() if "wingbeat.executors.local.zygote" in child.cmdline()]
 
 
-def processes_of(home: Path, launch: Launch) -> Processes:
+async def processes_of(executor: LocalExecutor, home: Path, launch: Launch) -> Processes:
+    await until(executor, launch.key, ExecutionPhase.RUNNING)
     processes = ActionDir.of(home / "actions", launch.key).processes()
     assert processes is not None
     return processes
@@ -121,7 +122,7 @@ async def test_an_attempt_that_ends_without_an_agent_keeps_its_exit_code(own_hom
         launch = shell("echo up; sleep 0.1; exit 5")
         await executor.launch(launch)
         await until_logged(executor, launch, b"up")
-        keeper = processes_of(own_home, launch).keeper.pid
+        keeper = (await processes_of(executor, own_home, launch)).keeper.pid
     agent_of(own_home).kill()
     await until_gone(keeper)
     async with started(own_home) as executor:
@@ -134,7 +135,7 @@ async def test_an_attempt_is_lost_when_nobody_saw_its_end(own_home: Path) -> Non
         launch = shell("echo up; while [ ! -e go ]; do sleep 0.02; done")
         await executor.launch(launch)
         await until_logged(executor, launch, b"up")
-        os.kill(processes_of(own_home, launch).keeper.pid, signal.SIGKILL)
+        os.kill((await processes_of(executor, own_home, launch)).keeper.pid, signal.SIGKILL)
         assert (await until(executor, launch.key, ExecutionPhase.RUNNING)).phase is ExecutionPhase.RUNNING
         (ActionDir.of(own_home / "actions", launch.key).cwd / "go").touch()
         assert (await outcome(executor, launch)).reason is ExitReason.LOST
@@ -145,7 +146,7 @@ async def test_an_attempt_without_keeper_can_still_be_stopped(own_home: Path) ->
         launch = shell("trap '' TERM; echo up; while true; do sleep 0.05; done", grace=0.2)
         await executor.launch(launch)
         await until_logged(executor, launch, b"up")
-        processes = processes_of(own_home, launch)
+        processes = await processes_of(executor, own_home, launch)
         os.kill(processes.keeper.pid, signal.SIGKILL)
         await executor.stop(launch.key, "enough")
         assert (await outcome(executor, launch)).reason is ExitReason.ABORTED
@@ -278,8 +279,7 @@ async def test_the_agent_ends_with_its_directory_and_so_does_what_it_runs(own_ho
         launch = shell("echo up; sleep 60")
         await executor.launch(launch)
         await until_logged(executor, launch, b"up")
-        await until(executor, launch.key, ExecutionPhase.RUNNING)
-        agent, processes = agent_of(own_home), processes_of(own_home, launch)
+        agent, processes = agent_of(own_home), await processes_of(executor, own_home, launch)
     shutil.rmtree(own_home)
     await until_gone(agent.pid, processes.keeper.pid, processes.main.pid)
 
@@ -341,3 +341,22 @@ async def test_a_quiet_log_gives_signs_of_life(own_home: Path, monkeypatch: pyte
         chunks = [chunk async for chunk in executor.logs(launch.key)]
         assert chunks[0] is None
         assert chunks[-1] is not None
+
+
+async def test_each_launch_runs_once_however_often_the_agent_is_killed(own_home: Path) -> None:
+    async with started(own_home) as executor:
+        launches = [shell("echo ran; exit 4") for _ in range(24)]
+
+        async def launch_all() -> None:
+            for launch in launches:
+                await asyncio.gather(executor.launch(launch), executor.launch(launch))
+
+        launching = asyncio.create_task(launch_all())
+        for number in (3, 10, 17):
+            await until(executor, launches[number].key, ExecutionPhase.STARTING)
+            agent_of(own_home).kill()
+        await launching
+        for launch in launches:
+            status = await outcome(executor, launch)
+            assert (status.reason, status.exit_code) == (ExitReason.ERROR, 4)
+            assert await log_of(executor, launch) == b"ran\n"

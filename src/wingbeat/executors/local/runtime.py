@@ -160,7 +160,8 @@ def _become_main_module(argv: tuple[str, ...]) -> None:
     main = types.ModuleType("__main__")
     main.__file__ = script
     sys.modules["__main__"] = main
-    sys.path.insert(0, str(Path(script).parent))
+    # The first entry is where the interpreter found the program it was started with.
+    sys.path[0] = str(Path(script).parent)
     sys.argv = [script, *argv[1:]]
 
 

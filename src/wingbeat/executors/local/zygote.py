@@ -15,6 +15,7 @@ from wingbeat.executors.local import protocol, runtime
 from wingbeat.executors.local.action_dir import ActionDir
 from wingbeat.executors.local.keeper import keep
 
+# Not configured: an action would inherit the handlers. Errors reach stderr, which is the agent's log, without.
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +24,6 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the socket to the agent")
     parser.add_argument("--warm", action="store_true", help="import the SDK's runtime first")
     options = parser.parse_args()
-    logging.basicConfig(format="%(asctime)s zygote %(process)d %(levelname)s %(message)s")
     agent = socket.socket(fileno=options.socket)
     agent.sendall(protocol.encode({"refused": _prepare(warm=options.warm)}))
     # Keepers are not waited for: the kernel buries them.

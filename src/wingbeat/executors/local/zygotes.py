@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _WARM_LIMIT = 3
 """Warm zygotes kept at a time; each holds about 70 MiB."""
 _ATTEMPTS = 3
+_ANSWER_LIMIT = 60.0
+"""Seconds to import the SDK on a busy machine, or to fork."""
 _READ_AT_IMPORT = (
     "DISABLE_RICH_LOGGING", "FLYTE_IO_", "FLYTE_UPLOAD_TIMEOUT", "FORCE_COLOR", "FSSPEC_", "GRPC_", "LANG", "LC_",
     "LOG_", "MALLOC_", "NO_COLOR", "OTEL_", "TZ", "USER_LOG_LEVEL", "_F_",
@@ -53,9 +55,15 @@ class _Zygote:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def answer(self) -> protocol.Message:
-        message = await protocol.receive(self.reader)
+        """Raises ZygoteLost when it has ended, or hangs and is killed."""
+        message = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_LIMIT):
+                message = await protocol.receive(self.reader)
         if message is None:
             self.lost = True
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
             raise ZygoteLost
         return message
 
@@ -125,7 +133,7 @@ class Zygotes:
         with theirs:
             arguments = ["--socket", str(theirs.fileno()), *(["--warm"] if kind.warm else [])]
             process = await asyncio.create_subprocess_exec(
-                kind.environment.python, "-P", "-m", "wingbeat.executors.local.zygote", *arguments,
+                kind.environment.python, "-m", "wingbeat.executors.local.zygote", *arguments,
                 env={**kind.environment.variables(self._around), **dict(kind.variables)},
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
@@ -144,7 +152,7 @@ class Zygotes:
     async def _end(self, kind: _Kind) -> None:
         task = self._zygotes.pop(kind, None)
         if task is not None:
-            with contextlib.suppress(ZygoteLost):
+            with contextlib.suppress(ZygoteLost, OSError):
                 await (await task).end()
 
 
