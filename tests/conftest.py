@@ -10,6 +10,9 @@ import pytest
 
 from tests.postgresql import postgresql_server
 from wingbeat.store.database import Database, open_database
+from wingbeat.telemetry import configure_logging
+
+configure_logging(json=False, level="WARNING")
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 

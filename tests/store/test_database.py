@@ -147,6 +147,25 @@ async def test_awaiting_the_outside_in_a_transaction_is_a_programming_error(tmp_
     await database.close()
 
 
+async def test_a_cancelled_body_rolls_back_and_holds_no_lock(postgresql_url: str) -> None:
+    database = await open_database(postgresql_url)
+    begun = asyncio.Event()
+
+    async def body(tx: Transaction) -> None:
+        await add(tx, "a")
+        begun.set()
+        await tx.fetch("SELECT pg_sleep(60)")
+
+    writing = asyncio.create_task(database.write(body))
+    await begun.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await database.write(lambda tx: add(tx, "a"))
+    assert await database.read(names) == ["a"]
+    await database.close()
+
+
 async def test_a_change_in_one_process_wakes_the_others(postgresql_url: str) -> None:
     here, there = await open_database(postgresql_url), await open_database(postgresql_url)
 

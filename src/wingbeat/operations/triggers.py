@@ -41,7 +41,7 @@ async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *
     names = {deployment.name for deployment in wanted}
     ids = await triggers.ids_of_task(tx, task.task_name)
     await firings.lock(tx, ids)
-    current = (await triggers.find_many(tx, ids)).values() if ids else ()
+    current = (await triggers.find_many(tx, ids)).values()
     gone = [trigger.name for trigger in current if trigger.name not in names]
     await delete(tx, gone, by=by)
     for deployment in wanted:
@@ -175,7 +175,7 @@ async def _locked(tx: Transaction, names: Sequence[TriggerName]) -> tuple[list[T
     found = [await triggers.find(tx, name, deleted=True) for name in dict.fromkeys(names)]
     ids = sorted(trigger.id for trigger in found if trigger)
     locked = await firings.lock(tx, ids)
-    current = await triggers.find_many(tx, ids) if ids else {}
+    current = await triggers.find_many(tx, ids)
     return list(current.values()), locked
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import asyncpg
 
 from wingbeat.clock import Clock
-from wingbeat.errors import Conflict, StartError, Unavailable
+from wingbeat.errors import Conflict, InvalidArgument, StartError, Unavailable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
 from wingbeat.store.database import Body, Row, Value, unique
@@ -109,9 +109,13 @@ class PostgresqlDatabase:
                 try:
                     yield PostgresqlTransaction(connection, await self._now(connection))
                     await connection.execute("COMMIT")
-                except BaseException:
+                except Exception:
                     if not connection.is_closed():
                         await connection.execute("ROLLBACK")
+                    raise
+                except BaseException:
+                    # A statement may be under way, so no further one can be sent: the server rolls back by itself.
+                    connection.terminate()
                     raise
         except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
             raise
@@ -163,6 +167,8 @@ def _translate(error: Exception) -> Exception:
     match error:
         case asyncpg.UniqueViolationError():
             return Conflict("changed by someone else at the same time: read again and retry")
+        case asyncpg.CharacterNotInRepertoireError():
+            return InvalidArgument("a text holds a NUL character, which cannot be stored")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return Unavailable("the database is busy: try again")
         case (

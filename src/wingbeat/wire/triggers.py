@@ -75,7 +75,7 @@ def revision(revision: Revision) -> trigger_definition_pb2.TriggerRevision:
     return trigger_definition_pb2.TriggerRevision(
         id=_identifier(revision.trigger),
         status=_status(revision.trigger),
-        action=trigger_definition_pb2.TriggerRevisionAction.Value(f"TRIGGER_REVISION_ACTION_{revision.action}"),
+        action=f"TRIGGER_REVISION_ACTION_{revision.action}",
         created_at=times.to_proto(revision.created_at),
     )
 
