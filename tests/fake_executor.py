@@ -54,9 +54,8 @@ class FakeExecutor:
         yield Synced()
         while True:
             async with self._changed:
-                await self._changed.wait_for(
-                    lambda: connection != self._connection or self.statuses.items() - seen.items()
-                )
+                while connection == self._connection and not self.statuses.items() - seen.items():
+                    await self._changed.wait()
                 if connection != self._connection:
                     return
                 new = [status for key, status in self.statuses.items() if seen.get(key) != status]

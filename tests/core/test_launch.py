@@ -42,7 +42,7 @@ def test_a_key_names_its_attempt() -> None:
 
 @pytest.mark.parametrize("key", ["", "p/d/r/a0", "p/d/r/a0/x", "a/b/c/d/e/1"])
 def test_a_foreign_key_is_refused(key: str) -> None:
-    with pytest.raises(ValueError, match="unpack|invalid literal"):
+    with pytest.raises(ValueError, match=r"unpack|invalid literal"):
         attempt_of(key)
 
 

@@ -1,0 +1,167 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FakeClock
+from tests.fake_executor import FakeExecutor
+from tests.loops.node import OneNode, blobs_in
+from tests.queued_runs import attempt_key, enqueue, root, root_of, task_spec
+from wingbeat.blobs.store import Blobs
+from wingbeat.core.action import Phase
+from wingbeat.errors import Unavailable
+from wingbeat.operations import actions
+from wingbeat.store import actions as stored
+from wingbeat.store.database import Database
+
+INPUTS = "s3://wingbeat/p/development/{}/inputs/inputs.pb"
+
+
+@pytest.fixture
+def executor() -> FakeExecutor:
+    return FakeExecutor()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return blobs_in(tmp_path)
+
+
+async def phase(database: Database, name: str) -> Phase:
+    return (await database.read(lambda tx: root(tx, name))).phase
+
+
+async def test_launches_what_waits_with_its_inputs(database: Database, executor: FakeExecutor, blobs: Blobs) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1", "r2", inputs=b"some"))
+    async with OneNode(database, executor, blobs) as node:
+        assert await node.dispatcher.tick() is None
+    assert sorted(executor.launches) == [attempt_key("r1"), attempt_key("r2")]
+    launch = executor.launches[attempt_key("r1")]
+    assert launch.argv[:3] == ("a0", "--inputs", INPUTS.format("r1"))
+    assert await blobs.get(INPUTS.format("r1")) == b"some"
+    assert await phase(database, "r1") is Phase.INITIALIZING
+
+
+async def test_uploaded_inputs_are_left_where_they_are(
+    database: Database, executor: FakeExecutor, blobs: Blobs
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1", inputs=None))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+    assert executor.asked == [attempt_key("r1")]
+    assert not await blobs.exists(INPUTS.format("r1"))
+
+
+async def test_a_node_takes_no_more_than_it_has_slots_for(
+    database: Database, executor: FakeExecutor, blobs: Blobs
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1", "r2", "r3"))
+    async with OneNode(database, executor, blobs, slots=2) as node:
+        assert await node.dispatcher.tick() is None
+        assert len(executor.launches) == 2
+        await node.dispatcher.tick()
+        assert len(executor.launches) == 2
+        done = next(iter(executor.launches)).split("/")[2]
+        await database.write(lambda tx: actions.abort(tx, root_of(done), "enough"))
+        await node.dispatcher.tick()
+        assert len(executor.launches) == 3
+
+
+async def test_wakes_when_the_next_action_may_be_claimed(
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock
+) -> None:
+    clock.forward(-timedelta(seconds=7))
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    async with OneNode(database, executor, blobs) as node:
+        assert await node.dispatcher.tick() == 7
+        clock.forward(timedelta(seconds=7))
+        assert await node.dispatcher.tick() is None
+    assert executor.asked == [attempt_key("r1")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        pytest.param(task_spec("raw-container"), "UnsupportedTaskType", id="a task that cannot run here"),
+        pytest.param(b"\xff\xff", "BadTaskSpecification", id="a spec that cannot be read"),
+    ],
+)
+async def test_what_can_never_run_fails_at_once(
+    database: Database, executor: FakeExecutor, blobs: Blobs, spec: bytes, code: str
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "good"))
+    await database.write(lambda tx: _enqueue_bad(tx, spec))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+    assert executor.asked == [attempt_key("good")]
+    assert await phase(database, "bad") is Phase.FAILED
+    (attempt,) = await database.read(lambda tx: stored.attempts(tx, root_of("bad")))
+    assert attempt.failure
+    assert attempt.failure.code == code
+
+
+async def test_inputs_that_belong_elsewhere_fail_the_action(
+    database: Database, executor: FakeExecutor, tmp_path: Path
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    bucket = blobs_in(tmp_path)
+    bucket.base_uri = "s3://other"
+    async with OneNode(database, executor, bucket) as node:
+        await node.dispatcher.tick()
+    assert executor.asked == []
+    assert await phase(database, "r1") is Phase.FAILED
+
+
+class AwayBlobs(Blobs):
+    """The store cannot be reached for the first `failures` writes."""
+
+    def __init__(self, blobs: Blobs, failures: int, error: Exception) -> None:
+        self.__dict__.update(blobs.__dict__)
+        self._failures, self._error = failures, error
+
+    async def put(self, where: str, data: bytes, *, overwrite: bool = True):
+        if self._failures:
+            self._failures -= 1
+            raise self._error
+        return await super().put(where, data, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("error", [Unavailable("the bucket is away"), RuntimeError("a bug")])
+async def test_when_the_outside_is_away_the_action_waits_longer_each_time(
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock, error: Exception
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    async with OneNode(database, executor, AwayBlobs(blobs, 3, error)) as node:
+        waits: list[float] = []
+        for _ in range(3):
+            await node.dispatcher.tick()
+            assert executor.asked == []
+            assert await phase(database, "r1") is Phase.QUEUED
+            pause = await node.dispatcher.tick()
+            assert pause
+            waits.append(pause)
+            clock.forward(timedelta(seconds=pause))
+        assert waits == [0.75, 1.5, 3.0]
+        await node.dispatcher.tick()
+    assert executor.asked == [attempt_key("r1")]
+    attempts = await database.read(lambda tx: stored.attempts(tx, root_of("r1")))
+    assert [attempt.id.number for attempt in attempts] == [1]
+
+
+async def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_happens_once(
+    database: Database, executor: FakeExecutor, blobs: Blobs
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    executor.loses_answers = True
+    async with OneNode(database, executor, blobs) as node:
+        assert await node.dispatcher.tick() == 1
+        executor.loses_answers = False
+        assert await node.dispatcher.tick() is None
+        await node.dispatcher.tick()
+    assert executor.asked == [attempt_key("r1")] * 2
+    assert list(executor.launches) == [attempt_key("r1")]
+    assert await phase(database, "r1") is Phase.INITIALIZING
+
+
+async def _enqueue_bad(tx, spec: bytes) -> None:
+    await enqueue(tx, "bad", spec=spec)
