@@ -160,5 +160,20 @@ class Client:
         for name in examples:
             self.write(name, (EXAMPLES / name).read_text())
 
+    def started(self, *arguments: str) -> str:
+        """Start a run, do not wait for it; its name."""
+        printed = self.flyte("run", *arguments)
+        found = re.search(r"/runs/(r[a-z0-9]+)", printed)
+        assert found, printed
+        return found[1]
+
+    def action(self, run: str) -> Any:
+        """What the stock CLI says of a run's first action."""
+        (found,) = self.json("get", "action", run)
+        return found
+
     def phase(self, run: str) -> str:
-        return str(self.json("get", "run", run)[0].get("phase", ""))
+        return str(self.action(run)["status"]["phase"]).removeprefix("ACTION_PHASE_")
+
+    def attempts(self, run: str) -> int:
+        return int(self.action(run)["status"]["attempts"])

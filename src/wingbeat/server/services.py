@@ -1,6 +1,6 @@
 """The services of the Flyte API that this server mounts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from wingbeat.executors.base import Executor
 from wingbeat.operations.firing import Firer
@@ -15,6 +15,29 @@ from wingbeat.server.storage import Storage
 from wingbeat.store.database import Database
 
 SERVICES: tuple[type, ...] = (Clusters, Identity, Images, Projects, Runs, Tasks, Triggers)
+
+_INSIDE = "used between the parts of the Go implementation, never by clients"
+NOT_SERVED: Mapping[str, str] = {
+    "ActionsService": "tasks that start other tasks, traces and conditions do not work yet",
+    "AppLogsService": "apps do not exist yet",
+    "AppService": "apps do not exist yet",
+    "ArtifactService": "artifacts do not exist yet",
+    "AsyncConnectorService": "connectors do not exist yet",
+    "AuthMetadataService": "there is no authentication yet",
+    "CacheService": "results are not cached yet",
+    "ConnectorMetadataService": "connectors do not exist yet",
+    "DomainService": "domains are configuration: ProjectService shows them",
+    "EventsProxyService": _INSIDE,
+    "InternalRunService": _INSIDE,
+    "QueueService": "replaced by ActionsService",
+    "RunLogsService": "deprecated: DataProxyService/TailLogs",
+    "SecretService": "secrets do not exist yet",
+    "SettingsService": "settings of projects and domains do not exist yet",
+    "StateService": "replaced by ActionsService",
+    "TrackedRunService": "runs elsewhere cannot be tracked yet",
+    "TranslatorService": "meant for web pages, which do not exist yet",
+}
+"""The other services of flyteidl2, and why they are not here."""
 
 
 def services(database: Database, storage: Storage, executor: Executor, firer: Firer) -> Sequence[object]:
