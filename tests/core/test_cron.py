@@ -152,9 +152,9 @@ def test_robfig_cron_told_again_gives_every_answer_of_the_original() -> None:
 
 @pytest.mark.usefixtures("rules_of_2025b")
 def test_robfig_cron_gives_our_answer_unless_it_contradicts_itself() -> None:
-    """See docs/adr/0006. Asked one second before a moment, robfig/cron looks at that moment first, takes no step if it
-    matches, and so cannot go astray: it answers with the moment exactly if the moment is a fire. By these answers of
-    its own, it has passed over a fire wherever it differs from us, or has named a moment that is none.
+    """Asked one second before a moment, robfig/cron looks at that moment first, takes no step if it matches, and so
+    cannot go astray: it answers with the moment exactly if the moment is a fire. By these answers of its own, wherever
+    it differs from us, it passed over a fire or named a moment that is none: docs/adr/0006-cron-is-a-set-of-moments.md.
     """
     passed_over: Counter[str] = Counter()
     made_up: Counter[str] = Counter()
@@ -296,6 +296,8 @@ def test_a_prefix_and_a_timezone_are_equal() -> None:
         pytest.param("0 3 1 10 *", "America/Asuncion", "2017-01-01T00:00", "2017-10-01T06:00", id="its month has none"),
         pytest.param("0,30 * 1 10 *", "America/Asuncion", "2017-01-01T00:00", "2017-10-01T04:00", id="at 01:00 then"),
         pytest.param("@yearly", "America/Asuncion", "2017-01-15T00:00", "2018-01-01T03:00", id="the new year after it"),
+        pytest.param("0 9 * * 5", "Africa/Cairo", "2025-04-24T10:00", "2025-04-25T06:00", id="its day has no midnight"),
+        pytest.param("0 9 * * 4", "Africa/Cairo", "2025-04-24T10:00", "2025-05-01T06:00", id="the next day has none"),
         pytest.param("0 12 * * *", "Pacific/Apia", "2011-12-29T23:00", "2011-12-30T22:00", id="a day left out"),
         pytest.param("0 12 30 12 *", "Pacific/Apia", "2011-01-01T00:00", "2012-12-29T22:00", id="a date left out"),
         pytest.param("* * * * *", "Asia/Kathmandu", "9999-12-31T23:59:59", None, id="the end of time"),

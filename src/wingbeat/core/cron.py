@@ -1,7 +1,8 @@
 """Cron expressions, with the syntax and the rules of Go's robfig/cron, which Flyte uses.
 
 Its one rule: within a stretch of constant UTC offset a fire is a match of the wall clock, to the whole minute;
-what happens where two stretches meet is said by `DstGap` and `DstOverlap`.
+what happens where two stretches meet is said by `DstGap` and `DstOverlap`. So the fires are a set of moments, whenever
+one asks; robfig/cron's search is not always that consistent (docs/adr/0006-cron-is-a-set-of-moments.md).
 """
 
 from calendar import monthrange
