@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 from flyteidl2.workflow.run_service_connect import RunServiceClient
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.conftest import FakeClock
 from tests.listening import listening
@@ -23,6 +25,7 @@ from wingbeat.rpc.app import build
 from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.rpc.service import broken_promises
+from wingbeat.rpc.streams import closing
 from wingbeat.store import actions, events
 from wingbeat.store.changes import EVERYTHING, Changes, run_topic
 from wingbeat.store.database import Database, Transaction
@@ -138,6 +141,11 @@ async def test_a_call_that_is_repeated_by_the_client_starts_one_run(client: RunS
             id="a source that does not exist",
         ),
         pytest.param(
+            changed(CREATE, pb.CreateRunRequest(run_start_time=Timestamp(seconds=10**15))),
+            Code.INVALID_ARGUMENT,
+            id="a time that no calendar has",
+        ),
+        pytest.param(
             changed(CREATE, pb.CreateRunRequest(run_id=identifier_pb2.RunIdentifier(name="Upper"))),
             Code.INVALID_ARGUMENT,
             id="a bad name",
@@ -165,44 +173,45 @@ async def test_a_taken_name_already_exists(client: RunServiceClient) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(client: RunServiceClient) -> None:
-    for answer in (
-        client.get_run_details(pb.GetRunDetailsRequest(run_id=RUN)),
-        client.get_action_details(pb.GetActionDetailsRequest(action_id=ROOT)),
-        anext(client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT))),
-    ):
-        with pytest.raises(ConnectError) as caught:
-            await answer
-        assert caught.value.code is Code.NOT_FOUND
+    async with watching(client) as stream:
+        for answer in (
+            client.get_run_details(pb.GetRunDetailsRequest(run_id=RUN)),
+            client.get_action_details(pb.GetActionDetailsRequest(action_id=ROOT)),
+            anext(stream),
+        ):
+            with pytest.raises(ConnectError) as caught:
+                await answer
+            assert caught.value.code is Code.NOT_FOUND
 
 
 async def test_a_watcher_sees_every_change_and_the_end(client: RunServiceClient, database: Database) -> None:
     await client.create_run(CREATE)
-    stream = client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT))
-    assert await next_phase(stream) == Phase.QUEUED
-    for phase in (Phase.INITIALIZING, Phase.RUNNING, Phase.SUCCEEDED):
-        await move(database, phase)
-        assert await next_phase(stream) == phase
-    with pytest.raises(StopAsyncIteration):
-        await anext(stream)
+    async with watching(client) as stream:
+        assert await next_phase(stream) == Phase.QUEUED
+        for phase in (Phase.INITIALIZING, Phase.RUNNING, Phase.SUCCEEDED):
+            await move(database, phase)
+            assert await next_phase(stream) == phase
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
 
 
 async def test_a_watcher_of_an_action_that_is_over_gets_it_once(client: RunServiceClient, database: Database) -> None:
     await client.create_run(CREATE)
     await move(database, Phase.ABORTED)
-    stream = client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT))
-    messages = [message async for message in stream]
-    assert [message.details.status.phase for message in messages] == [phase_pb2.ACTION_PHASE_ABORTED]
-    assert messages[0].details.id == ROOT
+    async with watching(client) as stream:
+        messages = [message async for message in stream]
+        assert [message.details.status.phase for message in messages] == [phase_pb2.ACTION_PHASE_ABORTED]
+        assert messages[0].details.id == ROOT
 
 
 async def test_a_wake_up_without_a_change_sends_nothing(client: RunServiceClient, database: Database) -> None:
     await client.create_run(CREATE)
-    stream = client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT))
-    assert await next_phase(stream) == Phase.QUEUED
-    database.changes.publish([EVERYTHING, run_topic(ACTION.run)])
-    await asyncio.sleep(0)
-    await move(database, Phase.RUNNING)
-    assert await next_phase(stream) == Phase.RUNNING
+    async with watching(client) as stream:
+        assert await next_phase(stream) == Phase.QUEUED
+        database.changes.publish([EVERYTHING, run_topic(ACTION.run)])
+        await asyncio.sleep(0)
+        await move(database, Phase.RUNNING)
+        assert await next_phase(stream) == Phase.RUNNING
 
 
 async def test_a_change_whose_announcement_was_lost_is_seen_all_the_same(
@@ -210,15 +219,21 @@ async def test_a_change_whose_announcement_was_lost_is_seen_all_the_same(
 ) -> None:
     monkeypatch.setattr("wingbeat.rpc.run_service.service.RECONCILE_SECONDS", 0.05)
     await client.create_run(CREATE)
-    stream = client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT))
-    assert await next_phase(stream) == Phase.QUEUED
-    monkeypatch.setattr(Changes, "publish", announce_nothing)
-    await move(database, Phase.RUNNING)
-    assert await next_phase(stream) == Phase.RUNNING
+    async with watching(client) as stream:
+        assert await next_phase(stream) == Phase.QUEUED
+        monkeypatch.setattr(Changes, "publish", announce_nothing)
+        await move(database, Phase.RUNNING)
+        assert await next_phase(stream) == Phase.RUNNING
 
 
 def announce_nothing(_changes: Changes, _topics: Iterable[str]) -> None:
     """As when the process that made the change died at once."""
+
+
+def watching(
+    client: RunServiceClient,
+) -> AbstractAsyncContextManager[AsyncIterator[pb.WatchActionDetailsResponse]]:
+    return closing(client.watch_action_details(pb.WatchActionDetailsRequest(action_id=ROOT)))
 
 
 async def next_phase(stream: AsyncIterator[pb.WatchActionDetailsResponse]) -> int:

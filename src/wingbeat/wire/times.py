@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from wingbeat.errors import InvalidArgument
+
 
 def to_proto(moment: datetime) -> Timestamp:
     timestamp = Timestamp()
@@ -16,5 +18,8 @@ def maybe_to_proto(moment: datetime | None) -> Timestamp | None:
 
 
 def from_proto(timestamp: Timestamp) -> datetime:
-    """To the microsecond."""
-    return timestamp.ToDatetime(UTC)
+    """To the microsecond. Raises InvalidArgument for what no calendar has."""
+    try:
+        return timestamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(f"a timestamp is no moment of the years 1 to 9999: {error}") from error
