@@ -70,6 +70,19 @@ def test_a_newer_schema_is_told_in_one_line(operator: Client) -> None:
     assert "the database has schema 9999, newer than" in message
 
 
+def test_a_second_server_on_one_database_needs_blobs_that_both_can_read(operator: Client) -> None:
+    operator.server.start()
+    database = str(operator.server.directory / "data" / "wingbeat.db")
+    try:
+        message = refusal(operator, "--port", "0", "--database", database, "--data", "another")
+        assert "a directory of blobs cannot be shared" in message
+    finally:
+        operator.server.stop()
+    second = Server(operator.directory / "second", options=("--database", database))
+    second.start()
+    second.stop()
+
+
 def test_a_wrong_setting_is_told_in_one_line(operator: Client) -> None:
     operator.write("wingbeat.yaml", "server: {prot: 1}")
     assert "did you mean 'server.port'?" in refusal(operator, "--config", "wingbeat.yaml")

@@ -19,6 +19,7 @@ from wingbeat.server.address import Address
 from wingbeat.server.data_directory import DataDirectory
 from wingbeat.server.keeping import Loop
 from wingbeat.server.storage import Storage
+from wingbeat.store import nodes
 from wingbeat.store.database import Database
 from wingbeat.store.nodes import Node
 from wingbeat.wire.launch import LaunchSettings
@@ -26,18 +27,22 @@ from wingbeat.wire.launch import LaunchSettings
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
+    id: str
     executor: LocalExecutor
     loops: Sequence[Loop]
-    statuses: Statuses
+    _database: Database
+    _statuses: Statuses
 
     async def leave(self) -> int:
-        """Disconnect; how many actions go on without us. An agent that has nothing to do ends."""
+        """Stop being a node; how many actions go on without us. Nobody has to wait for an idle node's lease."""
+        going_on = len(self._statuses.unfinished())
         try:
-            if await self.executor.end_agent():
-                return 0
+            ended = await self.executor.end_agent()
         except Unavailable:
-            await self.executor.close()
-        return len(self.statuses.unfinished())
+            ended = False
+        if ended:
+            await self._database.write(lambda tx: nodes.remove(tx, self.id))
+        return 0 if ended else going_on
 
 
 @asynccontextmanager
@@ -72,6 +77,7 @@ async def running_node(
     await executor.start()
     try:
         yield RunningNode(
+            node.id,
             executor,
             (
                 Loop("executor", statuses.follow, listens=True),
@@ -80,6 +86,7 @@ async def running_node(
                 Loop("archivist", archivist.tick, Archivist.TOPICS),
                 Loop("rescuer", rescuer.tick),
             ),
+            database,
             statuses,
         )
     finally:
