@@ -360,3 +360,25 @@ async def test_each_launch_runs_once_however_often_the_agent_is_killed(own_home:
             status = await outcome(executor, launch)
             assert (status.reason, status.exit_code) == (ExitReason.ERROR, 4)
             assert await log_of(executor, launch) == b"ran\n"
+
+
+async def test_an_heir_of_the_lock_without_keeper_or_main_can_still_be_stopped(own_home: Path) -> None:
+    async with started(own_home) as executor:
+        code = "import os, time; pid = os.fork(); print('up', flush=True) if pid else None; time.sleep(60)"
+        launch = launch_of("python", "-c", code, grace=0.2)
+        await executor.launch(launch)
+        await until_logged(executor, launch, b"up")
+        processes = await processes_of(executor, own_home, launch)
+        os.kill(processes.keeper.pid, signal.SIGKILL)
+        os.kill(processes.main.pid, signal.SIGKILL)
+        await executor.stop(launch.key, "enough")
+        assert (await outcome(executor, launch)).reason is ExitReason.ABORTED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts warm")
+async def test_a_zygote_that_cannot_import_the_sdk_makes_a_cold_start(own_home: Path) -> None:
+    async with started(own_home, warm=True) as executor:
+        # Most of the SDK, which is not needed for help, reads this number when it is imported.
+        launch = launch_of("a0", "--help", env={"_F_TE_MAX_COROS": "none"})
+        assert (await run(executor, launch)).reason is ExitReason.COMPLETED
+        assert b"ValueError" in (own_home / "agent.log").read_bytes()

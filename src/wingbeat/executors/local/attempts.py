@@ -16,6 +16,7 @@ from wingbeat.clock import system_clock
 from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
 from wingbeat.errors import FailedPrecondition, InvalidArgument
 from wingbeat.executors.environments import environment_of
+from wingbeat.executors.local import process
 from wingbeat.executors.local.action_dir import ActionDir, Exit, Processes, Spec
 from wingbeat.executors.local.log import LogIndex
 from wingbeat.executors.local.zygotes import ZygoteLost, Zygotes
@@ -142,7 +143,7 @@ class Attempts:
             del self._accepting[spec.launch.key]
 
     def _drive(self, action: ActionDir, spec: Spec) -> None:
-        status = Status(key=spec.launch.key, phase=ExecutionPhase.PENDING, worker=f"{os.uname().nodename}", rev=1)
+        status = Status(key=spec.launch.key, phase=ExecutionPhase.PENDING, worker=os.uname().nodename, rev=1)
         attempt = _Attempt(action, status, LogIndex(action))
         self._attempts[spec.launch.key] = attempt
         outcome = action.exit()
@@ -153,6 +154,16 @@ class Attempts:
         attempt.task = asyncio.create_task(self._see_through(attempt, spec))
 
     async def _see_through(self, attempt: _Attempt, spec: Spec) -> None:
+        try:
+            outcome = await self._outcome(attempt, spec)
+        except OSError as error:
+            # A full disk, say. On disk the attempt stays as it is; a later agent may find more.
+            log.exception("attempt given up: path=%s", attempt.action.path)
+            outcome = Exit(ExitReason.LOST, ended_at=system_clock(), message=f"the agent lost sight of it: {error}")
+        attempt.log_index.note(system_clock())
+        self._exited(attempt, outcome)
+
+    async def _outcome(self, attempt: _Attempt, spec: Spec) -> Exit:
         action = attempt.action
         if not action.claimed():
             await self._start(attempt, spec)
@@ -162,24 +173,23 @@ class Attempts:
         if outcome is None:
             outcome = _unseen_end(action)
             action.write_exit(outcome)
-        attempt.log_index.note(system_clock())
-        self._exited(attempt, outcome)
+        return outcome
 
     async def _start(self, attempt: _Attempt, spec: Spec) -> None:
         action = attempt.action
         reason = action.stop_reason()
         if reason is not None:
-            action.write_exit(Exit(ExitReason.ABORTED, ended_at=system_clock(), message=reason))
+            _end_unbegun(action, ExitReason.ABORTED, reason)
             return
         self._moved(attempt, ExecutionPhase.STARTING)
         try:
             await self._zygotes.start(action, spec, environment_of(spec.launch.image))
         except InvalidArgument as error:
-            action.write_exit(Exit(ExitReason.INVALID_IMAGE, ended_at=system_clock(), message=str(error)))
-        except (ZygoteLost, OSError) as error:
+            _end_unbegun(action, ExitReason.INVALID_IMAGE, str(error))
+        except ZygoteLost:
             log.exception("start failed: path=%s", action.path)
-            message = f"the local executor could not start a process: {error or 'see agent.log in its directory'}"
-            action.write_exit(Exit(ExitReason.START_FAILED, ended_at=system_clock(), message=message))
+            message = "the local executor could not start a process, see agent.log in its directory"
+            _end_unbegun(action, ExitReason.START_FAILED, message)
 
     async def _follow(self, attempt: _Attempt, spec: Spec) -> None:
         """Wait for a change of a running attempt."""
@@ -191,7 +201,7 @@ class Attempts:
         if processes.keeper.alive:
             await processes.keeper.gone()
         elif attempt.action.stop_reason() is not None:
-            await _end_without_keeper(attempt.action, processes, spec.launch.grace)
+            await _end_without_keeper(processes, spec.launch.grace)
         else:
             await asyncio.sleep(_POLL)
 
@@ -232,6 +242,14 @@ class Attempts:
             watch.add(status)
 
 
+def _end_unbegun(action: ActionDir, reason: ExitReason, message: str) -> None:
+    """End an attempt before it begins, unless a keeper was quicker; one that comes later finds it begun."""
+    lock = action.claim()
+    if lock is not None:
+        action.write_exit(Exit(reason, ended_at=system_clock(), message=message))
+        os.close(lock)
+
+
 def _unseen_end(action: ActionDir) -> Exit:
     """The outcome of an attempt whose keeper was killed."""
     processes = action.processes()
@@ -243,10 +261,10 @@ def _unseen_end(action: ActionDir) -> Exit:
     return Exit(ExitReason.LOST, started_at=started_at, ended_at=system_clock(), message=message)
 
 
-async def _end_without_keeper(action: ActionDir, processes: Processes, grace: float) -> None:
+async def _end_without_keeper(processes: Processes, grace: float) -> None:
     processes.main.send(signal.SIGTERM, group=True)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace):
             await processes.main.gone()
-    processes.main.send(signal.SIGKILL, group=True)
+    process.kill_session(processes.main.pid)
     await asyncio.sleep(_POLL)

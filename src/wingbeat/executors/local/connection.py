@@ -47,7 +47,7 @@ class Connection:
             raise _ERRORS.get(answer["error"], errors.Unavailable)(answer["message"])
         return answer["result"]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self._receiving.cancel()
         self._writer.close()
 

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from types import FrameType
 
 from wingbeat.clock import system_clock
@@ -75,9 +76,13 @@ def _run(
     if failure:
         os.waitpid(main, 0)
         return Exit(ExitReason.START_FAILED, ended_at=system_clock(), message=failure)
-    keeper_id, main_id = ProcessId.of(os.getpid()), ProcessId.of(main)
-    if keeper_id and main_id:
-        action.write_processes(Processes(keeper_id, main_id, started_at))
+    try:
+        _introduce(action, main, started_at)
+    except OSError as error:
+        # An attempt that nobody can find must not run.
+        _signal_group(main, signal.SIGKILL)
+        _bury_the_rest()
+        return Exit(ExitReason.START_FAILED, ended_at=system_clock(), message=str(error))
     announce()
     end = _wait(main, launch.grace, signals)
     _bury_the_rest()
@@ -91,6 +96,12 @@ def _run(
         ended_at=system_clock(),
         message=(action.stop_reason() or "") if end.stopped else "",
     )
+
+
+def _introduce(action: ActionDir, main: int, started_at: datetime) -> None:
+    keeper_id, main_id = ProcessId.of(os.getpid()), ProcessId.of(main)
+    if keeper_id and main_id:
+        action.write_processes(Processes(keeper_id, main_id, started_at))
 
 
 def _start(action: ActionDir, launch: Launch, *, warm: bool, lock: int) -> tuple[int, str]:

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import sys
+import time
 from collections.abc import AsyncGenerator
 
 import wingbeat
@@ -88,21 +89,24 @@ class Link:
     async def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE
         while True:
+            begin = time.monotonic()
             try:
-                self._connection = await self._connect()
+                await self._stay_connected()
             except (OSError, Unavailable) as error:
                 self._problem = error
                 log.warning("no agent: directory=%s error=%s", self._home.path, error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
-            pause = _FIRST_PAUSE
-            self._connected.set()
-            try:
-                await self._connection.lost()
-            finally:
-                self._connected.clear()
-                await self._connection.close()
+            pause = min(2 * pause, _LONGEST_PAUSE) if time.monotonic() - begin < _LONGEST_PAUSE else _FIRST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+
+    async def _stay_connected(self) -> None:
+        """Connect, and return when the agent hangs up. Raises OSError or Unavailable when there is no connecting."""
+        self._connection = await self._connect()
+        self._connected.set()
+        try:
+            await self._connection.lost()
+        finally:
+            self._connected.clear()
+            self._connection.close()
 
     async def _connect(self) -> Connection:
         """To the agent that listens, or to one that we start; an agent of another release is replaced."""

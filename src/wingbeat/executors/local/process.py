@@ -79,6 +79,16 @@ def kill_descendants() -> None:
             process.kill()
 
 
+def kill_session(leader: int) -> None:
+    """SIGKILL what is left of a session; its leader, whose pid is its name, may be gone."""
+    import psutil
+
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
+
+
 def thread_count() -> int:
     """Threads of this process, those that Python does not know of included."""
     if sys.platform == "linux":

@@ -59,7 +59,7 @@ class NotQuiet(Exception):
 
 
 def preload() -> None:
-    """Import what a real run imports and leave exactly one thread behind. Raises NotQuiet or ImportError."""
+    """Import what a real run imports and leave exactly one thread behind. Raises NotQuiet, or what an import raises."""
     for module, _ in ENTRY_POINTS.values():
         importlib.import_module(module)
     for module in _PRELOADED:

@@ -42,8 +42,9 @@ def _prepare(*, warm: bool) -> str | None:
         return None
     try:
         runtime.preload()
-    except (runtime.NotQuiet, ImportError, AttributeError) as error:
-        return str(error)
+    except Exception as error:
+        log.exception("not warm")
+        return repr(error)
     return None
 
 

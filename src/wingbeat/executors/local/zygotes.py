@@ -8,7 +8,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wingbeat.executors.environments import Environment
@@ -91,12 +91,13 @@ class Zygotes:
 
     async def start(self, action: ActionDir, spec: Spec, environment: Environment) -> None:
         """Returns when the attempt runs or is over. Raises ZygoteLost when it cannot be begun."""
-        for _ in range(_ATTEMPTS):
-            zygote = await self._zygote_for(spec, environment)
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
             try:
+                zygote = await self._zygote_for(spec, environment, warm=spec.warm and not last)
                 await zygote.fork(action)
-            except ZygoteLost:
-                log.warning("zygote lost: pid=%s", zygote.process.pid)
+            except (ZygoteLost, OSError) as error:
+                log.warning("zygote lost: path=%s error=%r", action.path, error)
             if action.claimed():
                 return
         raise ZygoteLost
@@ -111,8 +112,8 @@ class Zygotes:
         for kind in list(self._zygotes):
             await self._end(kind)
 
-    async def _zygote_for(self, spec: Spec, environment: Environment) -> _Zygote:
-        kind = _warm_kind(spec.launch.env, environment) if _may_be_warm(spec) else None
+    async def _zygote_for(self, spec: Spec, environment: Environment, *, warm: bool) -> _Zygote:
+        kind = _warm_kind(spec.launch.env, environment) if warm and _has_warm_start(spec.launch.argv) else None
         if kind is not None:
             zygote = await self._zygote(kind)
             if zygote.refused is None:
@@ -156,9 +157,9 @@ class Zygotes:
                 await (await task).end()
 
 
-def _may_be_warm(spec: Spec) -> bool:
+def _has_warm_start(argv: Sequence[str]) -> bool:
     # Forks of a process with many libraries are only trusted where they were measured.
-    return spec.warm and sys.platform == "linux" and spec.launch.argv[0] in ENTRY_POINTS
+    return sys.platform == "linux" and argv[0] in ENTRY_POINTS
 
 
 def _warm_kind(variables: Mapping[str, str], environment: Environment) -> _Kind | None:
