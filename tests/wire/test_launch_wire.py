@@ -13,7 +13,7 @@ from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.retry import Backoff, RetryPolicy
 from wingbeat.core.run import Run
-from wingbeat.wire.launch import LaunchSettings, S3Access, Template, Templates, launch_of, parse
+from wingbeat.wire.launch import LaunchSettings, S3Access, Template, Templates, code_bundle, launch_of, parse
 
 RUN = run_of("r1", task_spec())
 SETTINGS = LaunchSettings("127.0.0.1:8080", insecure=True, s3=S3Access("http://h/s3", "key", "secret", "us-east-1"))
@@ -112,7 +112,16 @@ def test_without_an_endpoint_of_its_own_the_blob_store_is_what_the_node_knows() 
 
 @pytest.mark.parametrize("kind", ["python", "actor", "python-task"])
 def test_python_tasks_run(kind: str) -> None:
-    assert template(task_spec(kind)).code_bundle == "s3://wingbeat/uploads/code.tgz"
+    assert template(task_spec(kind)).image == "img"
+
+
+@pytest.mark.parametrize("kind", ["python", "spark"])
+def test_the_code_of_a_task_is_what_its_command_line_names(kind: str) -> None:
+    assert code_bundle(task_spec(kind)) == "s3://wingbeat/uploads/code.tgz"
+
+
+def test_code_may_be_in_the_image() -> None:
+    assert code_bundle(b"") is None
 
 
 @pytest.mark.parametrize("kind", ["raw-container", "spark", "core-sleep", ""])

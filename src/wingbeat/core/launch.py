@@ -85,6 +85,11 @@ def inputs_object(input_uri: str) -> str:
     return input_uri if input_uri.endswith("/inputs.pb") else f"{input_uri.rstrip('/')}/inputs.pb"
 
 
+def outputs_object(output_uri: str) -> str:
+    """The URI of outputs.pb, named by itself or by its directory, as with inputs."""
+    return output_uri if output_uri.endswith("/outputs.pb") else f"{output_uri.rstrip('/')}/outputs.pb"
+
+
 def output_prefix(output_base: str, attempt: AttemptId) -> str:
     """Where one attempt, and no other, writes its outputs."""
     return f"{output_base.rstrip('/')}/{attempt.action.name}/{attempt.number}"

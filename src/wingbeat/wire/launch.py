@@ -63,8 +63,6 @@ class Template:
     env: Mapping[str, str]
     image: str
     retries: RetryPolicy
-    code_bundle: str | None
-    """The URI of the archive that holds the task's code."""
 
 
 class Templates:
@@ -107,7 +105,6 @@ def parse(spec: bytes) -> Template | Failure:
         env=MappingProxyType({pair.key: pair.value for pair in task.container.env}),
         image=task.container.image,
         retries=_retries(task.metadata.retries),
-        code_bundle=_code_bundle(args) or task.metadata.code_bundle_uri or None,
     )
 
 
@@ -132,16 +129,20 @@ def launch_of(template: Template, action: Action, run: Run, attempt: Attempt, se
     )
 
 
+def code_bundle(spec: bytes) -> str | None:
+    """The URI of the archive that holds a task's code, whether the task can run here or not; None: in its image."""
+    task = task_definition_pb2.TaskSpec.FromString(spec).task_template
+    args = (*task.container.command, *task.container.args)
+    named = (uri for option, uri in pairwise(args) if option in ("--tgz", "--pkl"))
+    return next(named, None) or task.metadata.code_bundle_uri or None
+
+
 def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy:
     if not strategy.HasField("backoff"):
         return RetryPolicy(strategy.retries)
     backoff = strategy.backoff
     cap = backoff.cap.ToTimedelta() if backoff.HasField("cap") else None
     return RetryPolicy(strategy.retries, Backoff(backoff.base.ToTimedelta(), backoff.factor or 1.0, cap))
-
-
-def _code_bundle(args: tuple[str, ...]) -> str | None:
-    return next((uri for option, uri in pairwise(args) if option in ("--tgz", "--pkl")), None)
 
 
 def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpec) -> Mapping[str, str]:
