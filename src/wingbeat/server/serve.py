@@ -53,7 +53,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         node = await stack.enter_async_context(running_node(settings, data, database, storage, address))
         firer = Firer(_run_defaults(storage), Domains.of(settings.domains))
         api = rpc.build(
-            services(database, storage, node.executor, firer),
+            services(settings, database, storage, node, firer),
             draining=draining,
             metrics=metrics,
             traces=traces,

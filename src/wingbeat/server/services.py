@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-from wingbeat.executors.base import Executor
+from wingbeat.config.settings import Settings
 from wingbeat.operations.firing import Firer
 from wingbeat.rpc.cluster_service import Clusters
+from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.image_service import Images
+from wingbeat.rpc.log_tail import LogTail
 from wingbeat.rpc.project_service import Projects
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.rpc.task_service import Tasks
 from wingbeat.rpc.trigger_service import Triggers
+from wingbeat.server.node import RunningNode
 from wingbeat.server.storage import Storage
 from wingbeat.store.database import Database
 
-SERVICES: tuple[type, ...] = (Clusters, Identity, Images, Projects, Runs, Tasks, Triggers)
+SERVICES: tuple[type, ...] = (Clusters, DataProxy, Identity, Images, Projects, Runs, Tasks, Triggers)
 
 _INSIDE = "used between the parts of the Go implementation, never by clients"
 NOT_SERVED: Mapping[str, str] = {
@@ -40,11 +43,22 @@ NOT_SERVED: Mapping[str, str] = {
 """The other services of flyteidl2, and why they are not here."""
 
 
-def services(database: Database, storage: Storage, executor: Executor, firer: Firer) -> Sequence[object]:
+def services(
+    settings: Settings, database: Database, storage: Storage, node: RunningNode, firer: Firer
+) -> Sequence[object]:
     """One of each of `SERVICES`."""
     domains, defaults = firer.domains, firer.defaults
+    data_proxy = DataProxy(
+        database,
+        storage.blobs,
+        LogTail(database, storage.blobs, node.executor, node=node.id),
+        domains=domains,
+        limits=DataProxyLimits(max_upload_bytes=settings.limits.upload),
+        public_url=settings.server.public_url,
+    )
     return (
         Clusters(),
+        data_proxy,
         Identity(),
         Images(),
         Projects(database, domains),
