@@ -382,3 +382,14 @@ async def test_a_zygote_that_cannot_import_the_sdk_makes_a_cold_start(own_home: 
         launch = launch_of("a0", "--help", env={"_F_TE_MAX_COROS": "none"})
         assert (await run(executor, launch)).reason is ExitReason.COMPLETED
         assert b"ValueError" in (own_home / "agent.log").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts warm")
+async def test_attempts_share_a_zygote_unless_the_sdk_reads_a_difference_at_import(own_home: Path) -> None:
+    alike = [{"_F_PN": "one", "_F_SYS_PATH": "./a"}, {"_F_PN": "two", "RUN_NAME": "r"}]
+    async with started(own_home, warm=True) as executor:
+        for env in alike:
+            await run(executor, launch_of("a0", "--help", env=env))
+        assert len(zygotes_of(own_home)) == 1
+        await run(executor, launch_of("a0", "--help", env={"LOG_LEVEL": "10"}))
+        assert len(zygotes_of(own_home)) == 2

@@ -29,8 +29,8 @@ _READ_AT_IMPORT = (
 )  # fmt: skip
 _ONLY_COLD = ("LD_", "PYTHON", "_F_EXEC_WRAPPER")
 """Read by the dynamic linker or the interpreter as it starts, or made for a process that is started."""
-_READ_LATE = ("_F_PN",)
-"""Named like a variable read at import, but different in every attempt."""
+_READ_LATE = ("_F_IMG_ID", "_F_PATH_REWRITE", "_F_PN", "_F_SYS_PATH")
+"""Named like variables read at import, but read when the action runs, and different in many attempts."""
 
 
 class ZygoteLost(Exception):
