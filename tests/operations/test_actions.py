@@ -7,7 +7,7 @@ from tests.queued_runs import enqueue, root, root_of
 from wingbeat.core.action import Attempt, ErrorKind, Failure, Outcome, Phase, Success
 from wingbeat.core.ids import AttemptId
 from wingbeat.core.retry import LOST, Backoff, RetryPolicy
-from wingbeat.errors import FailedPrecondition
+from wingbeat.errors import FailedPrecondition, NotFound
 from wingbeat.operations import actions, nodes
 from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.store import actions as stored
@@ -150,7 +150,8 @@ async def test_an_abort_ends_the_attempt_and_frees_the_node(database: Database) 
 async def test_an_abort_takes_an_action_out_of_the_queue(database: Database) -> None:
     assert await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
     assert not await database.write(lambda tx: actions.abort(tx, root_of("r"), "again"))
-    assert not await database.write(lambda tx: actions.abort(tx, root_of("unknown"), "x"))
+    with pytest.raises(NotFound, match="run 'unknown' has no action 'a0'"):
+        await database.write(lambda tx: actions.abort(tx, root_of("unknown"), "x"))
     assert await database.write(lambda tx: actions.claim(tx, "n1", 1)) == []
 
 

@@ -96,7 +96,7 @@ class Dispatcher:
             for item in held
             if item.phase is Phase.INITIALIZING and key_of(item.attempt) not in self._launched
         ]
-        free = self._slots - len(held)
+        free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
         limit = min(max(free, 0), MAX_CLAIMS)
         claims = await actions.claim(tx, self._node, limit) if limit else []
         return _Round([*filter(None, left), *claims], await self._pause(tx, claimed=len(claims), free=free))

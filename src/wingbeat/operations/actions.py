@@ -22,6 +22,7 @@ from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.retry import LOST, RetryPolicy, retry_after
 from wingbeat.core.run import Run
+from wingbeat.errors import NotFound
 from wingbeat.store import actions, events, queue, runs
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Transaction
@@ -134,10 +135,15 @@ async def take_over(tx: Transaction, limit: int, *, chance: float) -> int:
 
 
 async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
-    """End the action, whatever it is doing: a node that runs it stops it. False when it is over, or there is none."""
+    """End the action and all below it, whatever they are doing: the nodes that run them stop them.
+
+    False, and nothing changes, when it is over already. Raises NotFound.
+    """
     await queue.find(tx, action_id)  # the lock
     action = await actions.find(tx, action_id)
-    if action is None or action.phase.terminal:
+    if action is None:
+        raise NotFound(f"run {action_id.run.name!r} has no action {action_id.name!r}")
+    if action.phase.terminal:
         return False
     phase = after(action.phase, Event.ABORT)
     attempt = await _attempt(tx, AttemptId(action_id, action.attempts))
@@ -209,6 +215,9 @@ async def _close(tx: Transaction, action: Action, phase: Phase, at: datetime) ->
     lasted = at - action.created_at
     await actions.save(tx, replace(action, phase=phase, ended_at=at, duration_ms=round(lasted.total_seconds() * 1000)))
     await queue.remove(tx, action.id)
+    # Locks are taken from parents to children only, so that two ends never wait for each other.
+    for child in await queue.children(tx, action.id):
+        await abort(tx, child, action.abort_reason or f"its parent {action.id.name} is over: {phase.name}")
 
 
 async def _current(tx: Transaction, attempt: AttemptId, token: int) -> _Current | None:

@@ -43,7 +43,6 @@ Context = RequestContext[Any, Any]
 UPLOADS = "uploads"
 OFFLOADED_INPUTS = "offloaded-inputs"
 RANDOM_NAME_BYTES = 16
-MD5_BYTES = 16
 _NANOSECONDS_PER_MICROSECOND = 1000
 
 
@@ -149,8 +148,6 @@ class DataProxy(DataProxyService):
     def _upload_key(self, request: pb.CreateUploadLocationRequest) -> str:
         if not request.filename_root and not request.content_md5:
             raise InvalidArgument("set content_md5, or filename_root for the files of a directory")
-        if request.content_md5 and len(request.content_md5) != MD5_BYTES:
-            raise InvalidArgument(f"content_md5 must have {MD5_BYTES} bytes, it has {len(request.content_md5)}")
         if request.content_length > self._limits.max_upload_bytes:
             raise InvalidArgument(
                 f"content_length {request.content_length} is more than the {self._limits.max_upload_bytes} bytes that"

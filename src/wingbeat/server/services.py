@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from wingbeat.config.settings import Settings
 from wingbeat.operations.firing import Firer
+from wingbeat.rpc.actions_service import Actions
 from wingbeat.rpc.cluster_service import Clusters
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.identity_service import Identity
@@ -17,11 +18,10 @@ from wingbeat.server.node import RunningNode
 from wingbeat.server.storage import Storage
 from wingbeat.store.database import Database
 
-SERVICES: tuple[type, ...] = (Clusters, DataProxy, Identity, Images, Projects, Runs, Tasks, Triggers)
+SERVICES: tuple[type, ...] = (Actions, Clusters, DataProxy, Identity, Images, Projects, Runs, Tasks, Triggers)
 
 _INSIDE = "used between the parts of the Go implementation, never by clients"
 NOT_SERVED: Mapping[str, str] = {
-    "ActionsService": "tasks that start other tasks, traces and conditions do not work yet",
     "AppLogsService": "apps do not exist yet",
     "AppService": "apps do not exist yet",
     "ArtifactService": "artifacts do not exist yet",
@@ -57,6 +57,7 @@ def services(
         public_url=settings.server.public_url,
     )
     return (
+        Actions(database),
         Clusters(),
         data_proxy,
         Identity(),

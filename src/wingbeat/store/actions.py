@@ -8,8 +8,16 @@ from wingbeat.core.action import Action, ActionType, Attempt, ErrorKind, Failure
 from wingbeat.core.ids import ActionId, AttemptId, RunId, TaskId, TriggerName
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.errors import Conflict
-from wingbeat.store.changes import RUNS, run_topic
-from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_micros, maybe_moment, to_micros
+from wingbeat.store.changes import RUNS, children_topic, run_topic
+from wingbeat.store.database import (
+    Row,
+    Transaction,
+    Value,
+    from_micros,
+    maybe_micros,
+    maybe_moment,
+    to_micros,
+)
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
 from wingbeat.store.listing import Listing, fetch_page
 
@@ -50,6 +58,9 @@ _TYPES = {
 }
 COLUMNS = ", ".join(f"a.{name}" for name in _TYPES)
 """Of `action a`."""
+
+FAILURE_COLUMNS = "t.error_code, t.error_kind, t.error_message, t.error_retryable"
+"""Of `attempt t`."""
 
 FIELDS = MappingProxyType(
     {
@@ -139,6 +150,11 @@ async def save(tx: Transaction, action: Action) -> Action:
         raise Conflict(f"action {action.id.name!r} of run {action.id.run.name!r} changed at the same time: try again")
     _tell(tx, [saved])
     return saved
+
+
+async def remove(tx: Transaction, action: ActionId) -> None:
+    """For records that are written anew; what ran is kept."""
+    await tx.execute("DELETE FROM action WHERE project = $1 AND domain = $2 AND run = $3 AND name = $4", *_key(action))
 
 
 async def attempts(tx: Transaction, action: ActionId) -> list[Attempt]:
@@ -232,6 +248,13 @@ def trigger_of(row: Row) -> TriggerRef | None:
     return TriggerRef(row["trigger_id"], name, row["trigger_revision"])
 
 
+def failure_of(row: Row) -> Failure | None:
+    """From a row with `FAILURE_COLUMNS`."""
+    if row["error_kind"] is None:
+        return None
+    return Failure(row["error_code"], ErrorKind(row["error_kind"]), row["error_message"], bool(row["error_retryable"]))
+
+
 def _values(action: Action) -> tuple[Value, ...]:
     task, trigger = action.task, action.trigger
     return (
@@ -269,10 +292,6 @@ def _values(action: Action) -> tuple[Value, ...]:
 
 
 def _attempt(action: ActionId, row: Row) -> Attempt:
-    failure = None
-    if row["error_kind"] is not None:
-        kind, retryable = ErrorKind(row["error_kind"]), bool(row["error_retryable"])
-        failure = Failure(row["error_code"], kind, row["error_message"], retryable)
     return Attempt(
         id=AttemptId(action, row["number"]),
         phase=Phase(row["phase"]),
@@ -282,7 +301,7 @@ def _attempt(action: ActionId, row: Row) -> Attempt:
         created_at=from_micros(row["created_at"]),
         started_at=maybe_moment(row["started_at"]),
         ended_at=maybe_moment(row["ended_at"]),
-        failure=failure,
+        failure=failure_of(row),
         log_uri=row["log_uri"],
     )
 
@@ -293,3 +312,4 @@ def _key(action: ActionId) -> tuple[str, str, str, str]:
 
 def _tell(tx: Transaction, actions: Sequence[Action]) -> None:
     tx.changed(RUNS, *{run_topic(action.id.run): None for action in actions})
+    tx.changed(*{children_topic(action.id.run, action.parent): None for action in actions if action.parent})

@@ -21,6 +21,11 @@ def run_topic(run: RunId) -> str:
     return f"run/{run.project}/{run.domain}/{run.name}"
 
 
+def children_topic(run: RunId, parent: str) -> str:
+    """Wakes for every change of a child of `parent`."""
+    return f"children/{run.project}/{run.domain}/{run.name}/{parent}"
+
+
 class Subscription:
     """Level-triggered: a change between two waits is never lost, many changes are one wake-up."""
 

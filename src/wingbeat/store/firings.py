@@ -194,7 +194,8 @@ async def postpone(tx: Transaction, trigger_id: int, *, until: datetime, error: 
     """Count a decision that failed and say why; the slots stay due."""
     await tx.execute(
         """
-        UPDATE schedule SET failures = failures + 1, error = $2, wake_at = CASE WHEN wake_at < $3 THEN $3 ELSE wake_at END
+        UPDATE schedule
+           SET failures = failures + 1, error = $2, wake_at = CASE WHEN wake_at < $3 THEN $3 ELSE wake_at END
          WHERE trigger_id = $1
         """,
         trigger_id,

@@ -2,6 +2,10 @@
 
 The token grows with each claim; who acts on an older one has lost the action. How long a node may hold is the node's
 own lease (`store/nodes.py`), so holding a thousand actions costs no more than holding one.
+
+Runs share the nodes fairly by virtual clock (Zhang, 1990): an entry's turn is the moment it comes, and at least a second
+after the turn of its run's last one. So the first action of a new run does not wait for another run's ten thousandth,
+and that one is not put off for ever by new runs.
 """
 
 from collections.abc import Sequence
@@ -13,13 +17,17 @@ from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
 
+TURN_MICROS = 1_000_000
+"""Between two entries of one run."""
 _TYPES = {
     "project": "text",
     "domain": "text",
     "run": "text",
     "action": "text",
     "attempt": "bigint",
+    "parent": "text",
     "priority": "bigint",
+    "turn": "bigint",
     "lane": "text",
     "trigger_id": "bigint",
     "available_at": "bigint",
@@ -39,6 +47,8 @@ class Entry:
     trigger_id: int | None
     available_at: datetime
     """Nobody may claim it earlier."""
+    parent: str | None = None
+    """The action that asked for this one."""
     node: str | None = None
     token: int = 0
 
@@ -55,12 +65,15 @@ class Held:
 
 
 async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Raises Conflict when an action is queued already."""
+    """Entries of new runs, or of one run. Raises Conflict when an action is queued already."""
+    turn = await _next_turn(tx, entries[0].attempt.action.run) if entries else 0
     rows = [
         (
             *_key(entry.attempt.action),
             entry.attempt.number,
+            entry.parent,
             entry.priority,
+            turn,
             entry.lane,
             entry.trigger_id,
             to_micros(entry.available_at),
@@ -74,13 +87,13 @@ async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
 
 
 async def claim(tx: Transaction, node: str, limit: int) -> list[Entry]:
-    """Up to `limit` waiting entries, now held by `node`, the most urgent first, then the oldest."""
+    """Up to `limit` waiting entries, now held by `node`, the most urgent first, then those whose turn it is."""
     rows = await tx.fetch(
         f"""
         SELECT {_COLUMNS}
           FROM queue q
          WHERE q.node IS NULL AND q.available_at <= $1
-         ORDER BY q.priority DESC, q.available_at, q.project, q.domain, q.run, q.action
+         ORDER BY q.priority DESC, q.turn, q.available_at, q.project, q.domain, q.run, q.action
          LIMIT $2{tx.skip_locked}
         """,
         to_micros(tx.now),
@@ -168,6 +181,43 @@ async def remove(tx: Transaction, action: ActionId) -> None:
     tx.changed(QUEUE)
 
 
+async def waiting_parents(tx: Transaction, node: str) -> int:
+    """How many of the actions that `node` holds have children that are not over: those use no slot."""
+    rows = await tx.fetch(
+        """
+        SELECT count(*) AS number
+          FROM queue q
+         WHERE q.node = $1
+           AND EXISTS (SELECT 1 FROM queue c
+                        WHERE c.project = q.project AND c.domain = q.domain AND c.run = q.run AND c.parent = q.action)
+        """,
+        node,
+    )
+    return rows[0]["number"]
+
+
+async def children(tx: Transaction, parent: ActionId) -> list[ActionId]:
+    """The children of `parent` that are not over, with their entries locked in the order of their names."""
+    rows = await tx.fetch(
+        f"""
+        SELECT q.action FROM queue q WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.parent = $4
+         ORDER BY q.action{tx.for_update}
+        """,
+        *_key(parent),
+    )
+    return [ActionId(parent.run, row["action"]) for row in rows]
+
+
+async def _next_turn(tx: Transaction, run: RunId) -> int:
+    rows = await tx.fetch(
+        "SELECT max(turn) AS last FROM queue WHERE project = $1 AND domain = $2 AND run = $3",
+        run.project,
+        run.domain,
+        run.name,
+    )
+    return max(to_micros(tx.now), (rows[0]["last"] or 0) + TURN_MICROS)
+
+
 def _entry(row: Row) -> Entry:
     return Entry(
         attempt=_attempt(row),
@@ -175,6 +225,7 @@ def _entry(row: Row) -> Entry:
         lane=row["lane"],
         trigger_id=row["trigger_id"],
         available_at=from_micros(row["available_at"]),
+        parent=row["parent"],
         node=row["node"],
         token=row["token"],
     )

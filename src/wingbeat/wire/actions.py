@@ -7,7 +7,7 @@ from flyteidl2.core import catalog_pb2, execution_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 
-from wingbeat.core.action import Action, Attempt, Failure, Phase, PhaseChange, TriggerRef
+from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase, PhaseChange, TriggerRef
 from wingbeat.core.ids import ActionId, RunId
 from wingbeat.wire import log_links, tasks, times
 
@@ -29,7 +29,7 @@ def run(root: Action, labels: Mapping[str, str]) -> run_definition_pb2.Run:
 
 
 def action(action: Action) -> run_definition_pb2.Action:
-    return run_definition_pb2.Action(id=_identifier(action.id), metadata=_metadata(action), status=_status(action))
+    return run_definition_pb2.Action(id=identifier(action.id), metadata=_metadata(action), status=_status(action))
 
 
 def run_details(run_spec: bytes, root: run_definition_pb2.ActionDetails) -> run_definition_pb2.RunDetails:
@@ -45,14 +45,14 @@ def details(
     changes: Sequence[PhaseChange],
 ) -> run_definition_pb2.ActionDetails:
     """`named` is the action as the caller named it, `spec` the serialized TaskSpec, `changes` are as they happened."""
-    task = task_definition_pb2.TaskSpec.FromString(spec)
-    message = run_definition_pb2.ActionDetails(
-        id=named,
-        metadata=_metadata(action),
-        status=_status(action),
-        task=task,
-        attempts=_attempts(action, task, attempts, changes),
-    )
+    message = run_definition_pb2.ActionDetails(id=named, metadata=_metadata(action), status=_status(action))
+    task = task_definition_pb2.TaskSpec()
+    if action.type is ActionType.TRACE:
+        message.trace.MergeFromString(spec)
+    else:
+        task.MergeFromString(spec)
+        message.task.CopyFrom(task)
+    message.attempts.extend(_attempts(action, task, attempts, changes))
     last = attempts[-1] if attempts else None
     if action.phase in (Phase.FAILED, Phase.TIMED_OUT) and last and last.failure:
         message.error_info.CopyFrom(_error_info(last.failure))
@@ -65,16 +65,17 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
     metadata = run_definition_pb2.ActionMetadata(
         parent=action.parent or "",
         group=action.group,
-        task=run_definition_pb2.TaskActionMetadata(
-            id=tasks.id_to_proto(action.task.id),
-            task_type=action.task.type,
-            short_name=action.task.short_name,
-        ),
         action_type=run_definition_pb2.ActionType.Name(action.type.value),
         environment_name=action.task.environment,
         funtion_name=action.task.function_name,
         source=action.source,
     )
+    if action.type is ActionType.TRACE:
+        metadata.trace.name = action.task.short_name
+    else:
+        metadata.task.id.CopyFrom(tasks.id_to_proto(action.task.id))
+        metadata.task.task_type = action.task.type
+        metadata.task.short_name = action.task.short_name
     if action.created_by_subject:
         metadata.executed_by.user.id.subject = action.created_by_subject
     if action.trigger:
@@ -85,7 +86,7 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
 
 def _status(action: Action) -> run_definition_pb2.ActionStatus:
     return run_definition_pb2.ActionStatus(
-        phase=_phase(action.phase),
+        phase=phase(action.phase),
         start_time=times.to_proto(action.created_at),
         end_time=times.maybe_to_proto(action.ended_at),
         attempts=action.attempts,
@@ -116,7 +117,7 @@ def _waiting(action: Action, number: int) -> run_definition_pb2.ActionAttempt:
     """An attempt that nobody has taken yet, or ever will."""
     return run_definition_pb2.ActionAttempt(
         attempt=number,
-        phase=_phase(action.phase),
+        phase=phase(action.phase),
         start_time=times.to_proto(action.updated_at),
         end_time=times.maybe_to_proto(action.ended_at),
         cache_status=_cache_status(action),
@@ -126,7 +127,7 @@ def _waiting(action: Action, number: int) -> run_definition_pb2.ActionAttempt:
 def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt) -> run_definition_pb2.ActionAttempt:
     message = run_definition_pb2.ActionAttempt(
         attempt=attempt.id.number,
-        phase=_phase(attempt.phase),
+        phase=phase(attempt.phase),
         start_time=times.to_proto(attempt.created_at),
         end_time=times.maybe_to_proto(attempt.ended_at),
         error_info=_error_info(attempt.failure) if attempt.failure else None,
@@ -157,7 +158,7 @@ def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.Phas
         ends = change if change.phase.terminal else following
         transitions.append(
             run_definition_pb2.PhaseTransition(
-                phase=_phase(change.phase),
+                phase=phase(change.phase),
                 start_time=times.to_proto(change.at),
                 end_time=times.maybe_to_proto(ends and ends.at),
             )
@@ -191,7 +192,7 @@ def _error_info(failure: Failure) -> run_definition_pb2.ErrorInfo:
     return run_definition_pb2.ErrorInfo(message=failure.message, kind=f"KIND_{failure.kind.value}", code=failure.code)
 
 
-def _identifier(action: ActionId) -> identifier_pb2.ActionIdentifier:
+def identifier(action: ActionId) -> identifier_pb2.ActionIdentifier:
     run = identifier_pb2.RunIdentifier(project=action.run.project, domain=action.run.domain, name=action.run.name)
     return identifier_pb2.ActionIdentifier(run=run, name=action.name)
 
@@ -206,7 +207,7 @@ def _trigger(trigger: TriggerRef) -> identifier_pb2.TriggerIdentifier:
     return identifier_pb2.TriggerIdentifier(name=name, revision=trigger.revision)
 
 
-def _phase(phase: Phase) -> str:
+def phase(phase: Phase) -> str:
     return phase_pb2.ActionPhase.Name(phase.value)
 
 

@@ -11,9 +11,10 @@ from flyteidl2.workflow import run_service_pb2 as pb
 from flyteidl2.workflow.run_service_connect import RunService
 
 from wingbeat.core.action import Action
-from wingbeat.core.ids import ROOT_ACTION, generated_name
+from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
 from wingbeat.core.project import Domains
 from wingbeat.errors import NotFound
+from wingbeat.operations.actions import abort
 from wingbeat.operations.runs import RunDefaults, create
 from wingbeat.rpc.run_service import requests
 from wingbeat.store import actions, events, runs, tasks
@@ -28,15 +29,13 @@ Context = RequestContext[Any, Any]
 RECONCILE_SECONDS = 5.0
 """How late a watcher sees a change whose announcement was lost with the process that made it."""
 RANDOM_BYTES = 19
+DEFAULT_REASON = "User requested abort"
 
-_LATER_ABORT = "runs cannot be aborted yet"
 _LATER_STREAM = "only single actions can be watched yet"
 
 
 class Runs(RunService):
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "AbortRun": _LATER_ABORT,
-        "AbortAction": _LATER_ABORT,
         "WatchRunDetails": _LATER_STREAM,
         "WatchRuns": _LATER_STREAM,
         "WatchActions": _LATER_STREAM,
@@ -63,6 +62,18 @@ class Runs(RunService):
 
         created = await self._database.write(body)
         return pb.CreateRunResponse(run=wire.run(created.root, created.labels))
+
+    async def abort_run(self, request: pb.AbortRunRequest, ctx: Context) -> pb.AbortRunResponse:
+        """Ends every action of the run that is not over. A run that is over stays what it is."""
+        root, reason = ActionId(wire.run_id(request.run_id), ROOT_ACTION), request.reason or DEFAULT_REASON
+        await self._database.write(lambda tx: abort(tx, root, reason))
+        return pb.AbortRunResponse()
+
+    async def abort_action(self, request: pb.AbortActionRequest, ctx: Context) -> pb.AbortActionResponse:
+        """Ends the action and all below it. One that is over stays what it is."""
+        action, reason = wire.action_id(request.action_id), request.reason or DEFAULT_REASON
+        await self._database.write(lambda tx: abort(tx, action, reason))
+        return pb.AbortActionResponse()
 
     async def get_run_details(self, request: pb.GetRunDetailsRequest, ctx: Context) -> pb.GetRunDetailsResponse:
         root = identifier_pb2.ActionIdentifier(run=request.run_id, name=ROOT_ACTION)

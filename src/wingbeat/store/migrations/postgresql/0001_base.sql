@@ -205,6 +205,7 @@ CREATE TABLE action (
     version BIGINT NOT NULL,
     PRIMARY KEY (project, domain, run, name)
 );
+CREATE INDEX action_by_parent ON action (project, domain, run, parent, updated_at) WHERE parent IS NOT NULL;
 CREATE INDEX action_root_by_phase ON action (project, domain, phase, created_at DESC, run DESC) WHERE parent IS NULL;
 CREATE INDEX action_root_by_age ON action (project, domain, created_at, run) WHERE parent IS NULL;
 CREATE INDEX action_root_by_task ON action (task_project, task_domain, task_name, created_at, run) WHERE parent IS NULL;
@@ -252,7 +253,9 @@ CREATE TABLE queue (
     run TEXT NOT NULL,
     action TEXT NOT NULL,
     attempt BIGINT NOT NULL,
+    parent TEXT,
     priority BIGINT NOT NULL,
+    turn BIGINT NOT NULL,
     lane TEXT NOT NULL,
     trigger_id BIGINT,
     available_at BIGINT NOT NULL,
@@ -260,7 +263,10 @@ CREATE TABLE queue (
     token BIGINT NOT NULL,
     PRIMARY KEY (project, domain, run, action)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX queue_waiting ON queue (priority DESC, available_at) WHERE node IS NULL;
+CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at) WHERE node IS NULL;
+CREATE INDEX queue_available ON queue (available_at) WHERE node IS NULL;
+CREATE INDEX queue_by_turn ON queue (project, domain, run, turn);
+CREATE INDEX queue_by_parent ON queue (project, domain, run, parent) WHERE parent IS NOT NULL;
 CREATE INDEX queue_by_node ON queue (node) WHERE node IS NOT NULL;
 
 CREATE TABLE node (

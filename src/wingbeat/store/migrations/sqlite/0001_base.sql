@@ -205,6 +205,7 @@ CREATE TABLE action (
     version INTEGER NOT NULL,
     PRIMARY KEY (project, domain, run, name)
 ) STRICT;
+CREATE INDEX action_by_parent ON action (project, domain, run, parent, updated_at) WHERE parent IS NOT NULL;
 CREATE INDEX action_root_by_phase ON action (project, domain, phase, created_at DESC, run DESC) WHERE parent IS NULL;
 CREATE INDEX action_root_by_age ON action (project, domain, created_at, run) WHERE parent IS NULL;
 CREATE INDEX action_root_by_task ON action (task_project, task_domain, task_name, created_at, run) WHERE parent IS NULL;
@@ -252,7 +253,9 @@ CREATE TABLE queue (
     run TEXT NOT NULL,
     action TEXT NOT NULL,
     attempt INTEGER NOT NULL,
+    parent TEXT,
     priority INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
     lane TEXT NOT NULL,
     trigger_id INTEGER,
     available_at INTEGER NOT NULL,
@@ -260,7 +263,10 @@ CREATE TABLE queue (
     token INTEGER NOT NULL,
     PRIMARY KEY (project, domain, run, action)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX queue_waiting ON queue (priority DESC, available_at) WHERE node IS NULL;
+CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at) WHERE node IS NULL;
+CREATE INDEX queue_available ON queue (available_at) WHERE node IS NULL;
+CREATE INDEX queue_by_turn ON queue (project, domain, run, turn);
+CREATE INDEX queue_by_parent ON queue (project, domain, run, parent) WHERE parent IS NOT NULL;
 CREATE INDEX queue_by_node ON queue (node) WHERE node IS NOT NULL;
 
 CREATE TABLE node (

@@ -1,0 +1,51 @@
+"""What a running task asks for: actions below its own. The parent names them, the same on each of its attempts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wingbeat.core.action import Action, Failure, Phase, TaskRef
+from wingbeat.core.ids import ActionId
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    id: ActionId
+    parent: str
+    group: str
+    """What the parent files it under; "" for nothing."""
+    input_uri: str
+    """The directory of inputs.pb, which the parent has written."""
+    task: TaskRef
+    spec: bytes
+    """The serialized flyteidl2.task.TaskSpec, or TraceSpec of a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChild(Child):
+    """A task to run."""
+
+    lane: str
+    """The name of the queue it asks for, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceChild(Child):
+    """A piece of the parent's own work, which is over already."""
+
+    phase: Phase
+    """SUCCEEDED or FAILED."""
+    started_at: datetime
+    ended_at: datetime
+    output_uri: str
+    """As the parent has recorded it: the outputs file itself, given back as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildState:
+    """A child as its parent follows it."""
+
+    action: Action
+    failure: Failure | None
+    """Of the latest attempt."""
+    output_prefix: str
+    """Of the latest attempt, begun or not."""

@@ -1,0 +1,92 @@
+"""Actions that running actions ask for. The parent's row in the queue is locked first: its end crosses no wish."""
+
+from dataclasses import replace
+
+from wingbeat.core.action import Action, ActionType, Phase, PhaseChange
+from wingbeat.core.child import Child, TaskChild, TraceChild
+from wingbeat.core.ids import ActionId, AttemptId
+from wingbeat.errors import AlreadyExists, Conflict, NotFound
+from wingbeat.operations.runs import PRIORITY
+from wingbeat.store import actions, events, queue, tasks
+from wingbeat.store.database import Transaction
+from wingbeat.store.queue import Entry
+
+
+async def enqueue(tx: Transaction, child: TaskChild) -> None:
+    """The child waits for a node. A parent that is tried again asks for the same children: those are left as they are.
+
+    Raises AlreadyExists, NotFound: there is no such parent; Conflict: the parent is over.
+    """
+    parent = await _living_parent(tx, child)
+    if await actions.find(tx, child.id) is not None:
+        raise AlreadyExists(f"action {child.id.name!r} of run {child.id.run.name!r} exists already")
+    await tasks.put_spec(tx, child.task.spec_digest, child.spec)
+    action = _action(tx, child, parent, ActionType.TASK, Phase.QUEUED)
+    await actions.insert(tx, [action])
+    await events.record(tx, [(action.id, PhaseChange(1, action.phase, tx.now, ""))])
+    entry = Entry(AttemptId(child.id, 1), PRIORITY, child.lane, None, tx.now, parent=child.parent)
+    await queue.add(tx, [entry])
+
+
+async def record(tx: Transaction, trace: TraceChild) -> None:
+    """Write down a trace, over at once. One that failed may be recorded again: the parent has tried it again.
+
+    Raises AlreadyExists for one that succeeded, and what `enqueue` raises.
+    """
+    parent = await _living_parent(tx, trace)
+    known = await actions.find(tx, trace.id)
+    if known is not None and known.phase is not Phase.FAILED:
+        raise AlreadyExists(f"trace {trace.id.name!r} of run {trace.id.run.name!r} is recorded already")
+    await tasks.put_spec(tx, trace.task.spec_digest, trace.spec)
+    if known is not None:
+        await actions.remove(tx, trace.id)
+    await actions.insert(tx, [_trace(tx, trace, parent, version=known.version + 1 if known else 1)])
+
+
+async def _living_parent(tx: Transaction, child: Child) -> Action:
+    parent_id = ActionId(child.id.run, child.parent)
+    await queue.find(tx, parent_id)  # the lock
+    parent = await actions.find(tx, parent_id)
+    if parent is None:
+        raise NotFound(f"run {child.id.run.name!r} has no action {child.parent!r}")
+    if parent.phase.terminal:
+        raise Conflict(
+            f"action {child.parent!r} of run {child.id.run.name!r} is {parent.phase.name} and starts nothing"
+        )
+    return parent
+
+
+def _action(tx: Transaction, child: Child, parent: Action, kind: ActionType, phase: Phase) -> Action:
+    return Action(
+        id=child.id,
+        parent=child.parent,
+        group=child.group,
+        type=kind,
+        phase=phase,
+        attempts=1,
+        cache_status=0,
+        task=child.task,
+        source=parent.source,
+        trigger=None,
+        created_by_subject=parent.created_by_subject,
+        input_uri=child.input_uri,
+        output_uri=None,
+        abort_reason=None,
+        created_at=tx.now,
+        updated_at=tx.now,
+        ended_at=None,
+        duration_ms=None,
+        version=1,
+    )
+
+
+def _trace(tx: Transaction, trace: TraceChild, parent: Action, *, version: int) -> Action:
+    lasted = trace.ended_at - trace.started_at
+    return replace(
+        _action(tx, trace, parent, ActionType.TRACE, trace.phase),
+        output_uri=trace.output_uri,
+        created_at=trace.started_at,
+        ended_at=trace.ended_at,
+        duration_ms=round(lasted.total_seconds() * 1000),
+        version=version,
+    )

@@ -1,0 +1,81 @@
+"""flyteidl2.actions.ActionsService: what the runtime inside a task asks for. The stock SDK is its only caller."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from connectrpc.request import RequestContext
+from flyteidl2.actions import actions_service_pb2 as pb
+from flyteidl2.actions.actions_service_connect import ActionsService
+from flyteidl2.workflow import state_service_pb2
+
+from wingbeat.core.child import ChildState, TraceChild
+from wingbeat.core.ids import ActionId
+from wingbeat.errors import NotFound
+from wingbeat.operations import actions, children
+from wingbeat.store import actions as stored
+from wingbeat.store import children as stored_children
+from wingbeat.store.changes import children_topic
+from wingbeat.store.database import Database, Transaction
+from wingbeat.wire import actions as wire_actions
+from wingbeat.wire import children as wire
+
+Context = RequestContext[Any, Any]
+
+HEARTBEAT_SECONDS = 20.0
+"""The longest silence of a watch: then it looks again at all children, and says that it lives."""
+OVERLAP = timedelta(seconds=30)
+"""How long a transaction may take from its `now` to its commit: what it changed is found by the next looks."""
+DEFAULT_REASON = "aborted by its parent"
+
+
+class Actions(ActionsService):
+    NOT_YET: ClassVar[Mapping[str, str]] = {
+        "Signal": "conditions do not exist yet",
+        "Update": "the status of an action is what its executor reports: nobody else may set it",
+    }
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def enqueue(self, request: pb.EnqueueRequest, ctx: Context) -> pb.EnqueueResponse:
+        child = wire.child_of(request.action)
+        if isinstance(child, TraceChild):
+            await self._database.write(lambda tx: children.record(tx, child))
+        else:
+            await self._database.write(lambda tx: children.enqueue(tx, child))
+        return pb.EnqueueResponse()
+
+    async def watch_for_updates(
+        self, request: pb.WatchForUpdatesRequest, ctx: Context
+    ) -> AsyncIterator[pb.WatchForUpdatesResponse]:
+        """All children, the sentinel, then every change. At least once; ends when the client leaves."""
+        parent = wire_actions.action_id(request.parent_action_id)
+        sent: dict[str, int] = {}
+        since: datetime | None = None
+        with self._database.changes.subscribe(children_topic(parent.run, parent.name)) as changes:
+            while True:
+                at, found = await self._database.read(lambda tx, since=since: _look(tx, parent, since))
+                for child in found:
+                    if sent.get(child.action.id.name) != child.action.version:
+                        sent[child.action.id.name] = child.action.version
+                        yield pb.WatchForUpdatesResponse(action_update=wire.update(child))
+                if since is None:
+                    yield _SENTINEL
+                changed = await changes.wait(HEARTBEAT_SECONDS)
+                since = at - OVERLAP if changed else None
+
+    async def abort(self, request: pb.AbortRequest, ctx: Context) -> pb.AbortResponse:
+        """Ends the action and all below it; one that is over stays what it is."""
+        action, reason = wire_actions.action_id(request.action_id), request.reason or DEFAULT_REASON
+        await self._database.write(lambda tx: actions.abort(tx, action, reason))
+        return pb.AbortResponse()
+
+
+_SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.ControlMessage(sentinel=True))
+
+
+async def _look(tx: Transaction, parent: ActionId, since: datetime | None) -> tuple[datetime, Sequence[ChildState]]:
+    if since is None and await stored.find(tx, parent) is None:
+        raise NotFound(f"run {parent.run.name!r} has no action {parent.name!r}")
+    return tx.now, await stored_children.of_parent(tx, parent, since=since)

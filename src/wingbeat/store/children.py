@@ -1,0 +1,37 @@
+"""The children of an action, as their parent follows them: what changed lately, and how each of them stands."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from wingbeat.core.child import ChildState
+from wingbeat.core.ids import ActionId, AttemptId
+from wingbeat.core.launch import output_prefix
+from wingbeat.store.actions import COLUMNS, FAILURE_COLUMNS, action_of, failure_of
+from wingbeat.store.database import Row, Transaction, to_micros
+
+
+async def of_parent(tx: Transaction, parent: ActionId, *, since: datetime | None) -> Sequence[ChildState]:
+    """The children that changed at or after `since`, or all of them; the longest unchanged first."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {COLUMNS}, {FAILURE_COLUMNS}, r.output_base
+          FROM action a
+          JOIN run r ON r.project = a.project AND r.domain = a.domain AND r.name = a.run
+          LEFT JOIN attempt t ON t.project = a.project AND t.domain = a.domain AND t.run = a.run AND t.action = a.name
+                             AND t.number = a.attempts
+         WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.parent = $4 AND a.updated_at >= $5
+         ORDER BY a.updated_at, a.name
+        """,
+        parent.run.project,
+        parent.run.domain,
+        parent.run.name,
+        parent.name,
+        to_micros(since) if since else 0,
+    )
+    return [_state(row) for row in rows]
+
+
+def _state(row: Row) -> ChildState:
+    action = action_of(row)
+    latest = AttemptId(action.id, action.attempts)
+    return ChildState(action, failure_of(row), output_prefix(row["output_base"], latest))
