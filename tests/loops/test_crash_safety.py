@@ -22,7 +22,7 @@ from wingbeat.store import queue
 from wingbeat.store.database import Database
 
 ERROR = execution_pb2.ErrorDocument(
-    error=execution_pb2.ContainerError(code="ValueError", message="no", kind=1, origin=1)
+    error=execution_pb2.ContainerError(code="ValueError", message="no", kind="RECOVERABLE", origin="USER")
 ).SerializeToString()
 EFFECTS = {"write", "put", "launch", "stop", "forget"}
 MANY = 10_000
@@ -143,6 +143,7 @@ async def test_a_crash_at_any_point_is_made_good(
     database: Database, clock: FakeClock, tmp_path: Path, after: bool
 ) -> None:
     blobs = blobs_in(tmp_path)
+    left = 0
     for left in itertools.count(1):
         story, fuse = Story(database, blobs, FakeExecutor(), left), Fuse(left, after=after)
         await story.begin()

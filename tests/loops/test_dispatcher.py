@@ -90,7 +90,7 @@ async def test_what_can_never_run_fails_at_once(
     database: Database, executor: FakeExecutor, blobs: Blobs, spec: bytes, code: str
 ) -> None:
     await database.write(lambda tx: enqueue(tx, "good"))
-    await database.write(lambda tx: _enqueue_bad(tx, spec))
+    await database.write(lambda tx: enqueue(tx, "bad", spec=spec))
     async with OneNode(database, executor, blobs) as node:
         await node.dispatcher.tick()
     assert executor.asked == [attempt_key("good")]
@@ -161,7 +161,3 @@ async def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_happens_once
     assert executor.asked == [attempt_key("r1")] * 2
     assert list(executor.launches) == [attempt_key("r1")]
     assert await phase(database, "r1") is Phase.INITIALIZING
-
-
-async def _enqueue_bad(tx, spec: bytes) -> None:
-    await enqueue(tx, "bad", spec=spec)

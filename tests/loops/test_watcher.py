@@ -68,7 +68,7 @@ async def test_a_run_from_the_queue_to_its_outcome(
 async def test_a_task_that_raises_is_tried_again_as_often_as_it_asked(
     database: Database, executor: FakeExecutor, blobs: Blobs
 ) -> None:
-    error = execution_pb2.ContainerError(code="ValueError", message="no", kind=1, origin=1)
+    error = execution_pb2.ContainerError(code="ValueError", message="no", kind="RECOVERABLE", origin="USER")
     document = execution_pb2.ErrorDocument(error=error).SerializeToString()
     await database.write(lambda tx: enqueue(tx, "r", spec=task_spec(retries=1)))
     async with OneNode(database, executor, blobs) as node:

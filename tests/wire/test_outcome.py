@@ -5,11 +5,10 @@ from wingbeat.core.action import ErrorKind, Failure, Outcome, Success
 from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
 from wingbeat.wire.outcome import outcome_of
 
-SYSTEM, USER, UNKNOWN = execution_pb2.ExecutionError.SYSTEM, execution_pb2.ExecutionError.USER, 0
 
-
-def document(code: str = "ValueError", origin: int = USER, *, recoverable: bool = True) -> bytes:
-    error = execution_pb2.ContainerError(code=code, message="no", kind=int(recoverable), origin=origin)
+def document(origin: str = "USER", *, recoverable: bool = True) -> bytes:
+    kind = "RECOVERABLE" if recoverable else "NON_RECOVERABLE"
+    error = execution_pb2.ContainerError(code="ValueError", message="no", kind=kind, origin=origin)
     return execution_pb2.ErrorDocument(error=error).SerializeToString()
 
 
@@ -40,11 +39,11 @@ CRASHED = ended(ExitReason.ERROR, exit_code=7)
             id="an error beside outputs: failed",
         ),
         pytest.param(
-            COMPLETED, False, document(origin=SYSTEM), Failure("ValueError", ErrorKind.SYSTEM, "no", retryable=True),
+            COMPLETED, False, document("SYSTEM"), Failure("ValueError", ErrorKind.SYSTEM, "no", retryable=True),
             id="an error of the runtime's own",
         ),
         pytest.param(
-            COMPLETED, False, document(origin=UNKNOWN),
+            COMPLETED, False, document("UNKNOWN"),
             Failure("ValueError", ErrorKind.UNSPECIFIED, "no", retryable=True),
             id="an error of unknown origin",
         ),
