@@ -67,7 +67,8 @@ class SqliteTransaction:
 @dataclass(frozen=True, slots=True)
 class _Job:
     body: Body[Any]
-    future: Future[tuple[Any, list[str]]] = field(default_factory=Future[tuple[Any, list[str]]])
+    loop: asyncio.AbstractEventLoop
+    future: Future[Any] = field(default_factory=Future[Any])
 
 
 class SqliteDatabase:
@@ -83,11 +84,9 @@ class SqliteDatabase:
         self._writer.start()
 
     async def write(self, body: Body[T]) -> T:
-        job = _Job(body)
+        job = _Job(body, asyncio.get_running_loop())
         self._jobs.put(job)
-        result, topics = await asyncio.wrap_future(job.future)
-        self.changes.publish(unique(topics))
-        return result
+        return await asyncio.wrap_future(job.future)
 
     async def read(self, body: Body[T]) -> T:
         try:
@@ -143,7 +142,10 @@ class SqliteDatabase:
                     job.future.set_exception(failure)
             return
         for job, result, topics in done:
-            job.future.set_result((result, topics))
+            # Not by the caller: it may have been cancelled, and the change is there all the same.
+            if topics:
+                job.loop.call_soon_threadsafe(self.changes.publish, unique(topics))
+            job.future.set_result(result)
 
     def _write_one(self, connection: sqlite3.Connection, job: _Job, done: list[tuple[_Job, Any, list[str]]]) -> None:
         tx = SqliteTransaction(connection, self._clock())
