@@ -29,10 +29,17 @@ def environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "COLUMNS": "1000",
-        "NO_COLOR": "1",
+        "TERM": "dumb",
         "FLYTE_DISABLE_SENTRY": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def run_of(printed: str) -> str:
+    """The name of the run whose page the CLI has printed."""
+    found = re.search(r"/runs/(r[a-z0-9]+)", printed)
+    assert found, printed
+    return found[1]
 
 
 def wait_for(found: Callable[[], T | None], *, seconds: float, what: str, every: float = 0.5) -> T:
@@ -162,10 +169,7 @@ class Client:
 
     def started(self, *arguments: str) -> str:
         """Start a run, do not wait for it; its name."""
-        printed = self.flyte("run", *arguments)
-        found = re.search(r"/runs/(r[a-z0-9]+)", printed)
-        assert found, printed
-        return found[1]
+        return run_of(self.flyte("run", *arguments))
 
     def action(self, run: str) -> Any:
         """What the stock CLI says of a run's first action."""

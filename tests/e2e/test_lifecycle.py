@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.e2e.running import Client, Server, wait_for
+from tests.e2e.running import Client, Server, run_of, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -61,12 +61,6 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Generator[Client]:
         server.close()
 
 
-def run_name(printed: str) -> str:
-    found = re.search(r"/runs/(r[a-z0-9]+)", printed)
-    assert found, printed
-    return found[1]
-
-
 def test_a_run_returns_its_result_to_the_sdk(user: Client) -> None:
     user.copy("hello.py")
     result = user.python(
@@ -80,7 +74,7 @@ def test_a_run_returns_its_result_to_the_sdk(user: Client) -> None:
 def test_a_run_is_followed_and_its_inputs_and_outputs_are_seen_afterwards(user: Client) -> None:
     printed = user.flyte("run", "--follow", "hello.py", "hello", "--name", "Grace")
     assert "greeting Grace" in printed
-    run = run_name(printed)
+    run = run_of(printed)
     assert "Hello, Grace!" in user.flyte("get", "io", run)
     assert "greeting Grace" in user.flyte("get", "logs", run)
     assert run in user.flyte("get", "run")
@@ -94,7 +88,7 @@ def test_a_failing_task_tells_its_caller_why(user: Client) -> None:
         "try:\n"
         "    run = flyte.run(divide, numerator=1, denominator=0)\n"
         "    run.wait(quiet=True)\n"
-        "    run.outputs()\n"
+        "    run.raise_for_status()\n"
         "except Exception as error:\n"
         "    print(json.dumps({'kind': type(error).__name__, 'text': str(error), 'run': run.name}))\n"
     )
@@ -111,21 +105,24 @@ def test_a_deployed_task_is_listed_and_run_by_name(user: Client) -> None:
 
 
 def test_logs_are_live_while_a_task_runs(user: Client) -> None:
-    printed = user.flyte("run", "slow.py", "count", "--steps", "8")
-    with subprocess.Popen(
-        ["flyte", "get", "logs", run_name(printed)],
+    run = user.started("slow.py", "count", "--steps", "8")
+    following = subprocess.Popen(
+        ["flyte", "get", "logs", run],
         env=user.environment(),
         cwd=user.directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as following:
+    )
+    try:
         assert following.stdout
-        first = next(line for line in following.stdout if "step 0" in line)
-        assert first
-        assert "SUCCEEDED" not in json.dumps(user.json("get", "run", run_name(printed)))
-        assert "step 7" in following.stdout.read()
-    assert following.returncode == 0
+        assert next(line for line in following.stdout if "step 0" in line)
+        assert user.phase(run) == "RUNNING"
+        rest, _ = following.communicate(timeout=30)
+        assert "step 7" in rest
+        assert following.returncode == 0
+    finally:
+        following.kill()
 
 
 def test_triggers_are_deployed_listed_paused_and_deleted(user: Client) -> None:
