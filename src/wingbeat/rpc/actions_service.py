@@ -1,5 +1,6 @@
 """flyteidl2.actions.ActionsService: what the runtime inside a task asks for. The stock SDK is its only caller."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -22,10 +23,12 @@ from wingbeat.wire import children as wire
 
 Context = RequestContext[Any, Any]
 
-HEARTBEAT_SECONDS = 20.0
-"""The longest silence of a watch: then it looks again at all children, and says that it lives."""
-OVERLAP = timedelta(seconds=30)
-"""How long a transaction may take from its `now` to its commit: what it changed is found by the next looks."""
+FULL_LOOK_SECONDS = 20.0
+"""How often a watch looks at all children again, and says that it lives."""
+OVERLAP = timedelta(seconds=2)
+"""A look finds what changed since so long before the last one: transactions end later than their `now`."""
+COALESCE_SECONDS = 0.01
+"""Changes that come together are one look."""
 DEFAULT_REASON = "aborted by its parent"
 
 
@@ -51,10 +54,14 @@ class Actions(ActionsService):
     ) -> AsyncIterator[pb.WatchForUpdatesResponse]:
         """All children, the sentinel, then every change. At least once; ends when the client leaves."""
         parent = wire_actions.action_id(request.parent_action_id)
+        steady = asyncio.get_running_loop().time
         sent: dict[str, int] = {}
         since: datetime | None = None
+        full_look_at = steady()
         with self._database.changes.subscribe(children_topic(parent.run, parent.name)) as changes:
             while True:
+                if steady() >= full_look_at:
+                    since, full_look_at = None, steady() + FULL_LOOK_SECONDS
                 at, found = await self._database.read(lambda tx, since=since: _look(tx, parent, since))
                 for child in found:
                     if sent.get(child.action.id.name) != child.action.version:
@@ -62,8 +69,9 @@ class Actions(ActionsService):
                         yield pb.WatchForUpdatesResponse(action_update=wire.update(child))
                 if since is None:
                     yield _SENTINEL
-                changed = await changes.wait(HEARTBEAT_SECONDS)
-                since = at - OVERLAP if changed else None
+                since = at - OVERLAP
+                await changes.wait(full_look_at - steady())
+                await asyncio.sleep(COALESCE_SECONDS)
 
     async def abort(self, request: pb.AbortRequest, ctx: Context) -> pb.AbortResponse:
         """Ends the action and all below it; one that is over stays what it is."""

@@ -1,0 +1,146 @@
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from connectrpc.errors import ConnectError
+from flyteidl2.actions import actions_service_pb2 as pb
+from flyteidl2.common import identifier_pb2, phase_pb2
+from flyteidl2.core import types_pb2
+from flyteidl2.workflow import run_definition_pb2
+
+from tests.conftest import T0
+from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
+from wingbeat.core.action import ErrorKind, Failure, Success
+from wingbeat.core.ids import Scope
+from wingbeat.core.retry import RetryPolicy
+from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
+from wingbeat.operations import actions, runs
+from wingbeat.operations.actions import Claim
+from wingbeat.operations.runs import RunRequest
+from wingbeat.rpc.actions_service import Actions
+from wingbeat.store.database import Database
+from wingbeat.wire import tasks, times
+
+CTX: Any = None  # the methods do not look at it
+RUN = identifier_pb2.RunIdentifier(project=TASK.project, domain=TASK.domain, name="r")
+
+
+@pytest.fixture(autouse=True)
+async def root(database: Database) -> Claim:
+    await deploy_task(database)
+    request = RunRequest(scope=Scope(TASK.project, TASK.domain), wanted=TASK, name="r")
+    await database.write(lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x"))
+    return await claim(database)
+
+
+@pytest.fixture
+def service(database: Database) -> Actions:
+    return Actions(database)
+
+
+async def claim(database: Database) -> Claim:
+    (claimed,) = await database.write(lambda tx: actions.claim(tx, "n1", 1))
+    await database.write(lambda tx: actions.started(tx, claimed.id, claimed.token, at=tx.now))
+    return claimed
+
+
+async def end(database: Database, claimed: Claim, outcome: Success | Failure) -> None:
+    await database.write(
+        lambda tx: actions.finished(tx, claimed.id, claimed.token, outcome, retries=RetryPolicy(), chance=0)
+    )
+
+
+def identifier(name: str) -> identifier_pb2.ActionIdentifier:
+    return identifier_pb2.ActionIdentifier(run=RUN, name=name)
+
+
+def enqueue_task(name: str, parent: str = "a0") -> pb.EnqueueRequest:
+    task = run_definition_pb2.TaskAction(id=tasks.id_to_proto(TASK), spec=task_spec())
+    return pb.EnqueueRequest(
+        action=pb.Action(action_id=identifier(name), parent_action_name=parent, input_uri="s3://b/i", task=task)
+    )
+
+
+def enqueue_trace(name: str, phase: phase_pb2.ActionPhase) -> pb.EnqueueRequest:
+    trace = run_definition_pb2.TraceAction(
+        name="step", phase=phase, start_time=times.to_proto(T0), outputs={"output_uri": "s3://b/o/outputs.pb"}
+    )
+    return pb.EnqueueRequest(
+        action=pb.Action(action_id=identifier(name), parent_action_name="a0", input_uri="s3://b/i", trace=trace)
+    )
+
+
+async def watch(service: Actions, parent: str = "a0") -> AsyncGenerator[tuple[str, str, str, str]]:
+    """(name, phase, error, output URI) of each update; the sentinel is ("sentinel", "", "", "")."""
+    request = pb.WatchForUpdatesRequest(parent_action_id=identifier(parent))
+    async for response in service.watch_for_updates(request, CTX):
+        if response.control_message.sentinel:
+            yield "sentinel", "", "", ""
+        else:
+            update = response.action_update
+            phase = phase_pb2.ActionPhase.Name(update.phase).removeprefix("ACTION_PHASE_")
+            yield update.action_id.name, phase, update.error.message, update.output_uri
+
+
+async def take(updates: AsyncGenerator[tuple[str, str, str, str]]) -> tuple[str, str, str, str]:
+    return await asyncio.wait_for(anext(updates), 5)
+
+
+async def test_a_watch_sends_what_there_is_then_the_sentinel_then_each_change(
+    database: Database, service: Actions
+) -> None:
+    await service.enqueue(enqueue_task("c1"), CTX)
+    prefix = "s3://wingbeat/flytesnacks/development/r/c1/1"
+    async with aclosing(watch(service)) as updates:
+        assert await take(updates) == ("c1", "QUEUED", "", prefix)
+        assert (await take(updates))[0] == "sentinel"
+        child = await claim(database)
+        await end(database, child, Failure("ValueError", ErrorKind.USER, "broken"))
+        seen = [await take(updates)]
+        while seen[-1][1] != "FAILED":
+            seen.append(await take(updates))
+        assert seen[-1] == ("c1", "FAILED", "broken", prefix)
+        await service.enqueue(enqueue_task("c2"), CTX)
+        assert (await take(updates))[:2] == ("c2", "QUEUED")
+
+
+async def test_a_trace_is_echoed_with_the_outputs_it_came_with(service: Actions) -> None:
+    async with aclosing(watch(service)) as updates:
+        assert (await take(updates))[0] == "sentinel"
+        await service.enqueue(enqueue_trace("t1", phase_pb2.ACTION_PHASE_SUCCEEDED), CTX)
+        assert await take(updates) == ("t1", "SUCCEEDED", "", "s3://b/o/outputs.pb")
+
+
+async def test_an_aborted_child_says_why(service: Actions) -> None:
+    await service.enqueue(enqueue_task("c1"), CTX)
+    await service.abort(pb.AbortRequest(action_id=identifier("c1"), reason="not needed"), CTX)
+    async with aclosing(watch(service)) as updates:
+        assert (await take(updates))[:3] == ("c1", "ABORTED", "not needed")
+
+
+async def test_a_child_that_is_there_already_is_left_alone(service: Actions) -> None:
+    await service.enqueue(enqueue_task("c1"), CTX)
+    with pytest.raises(AlreadyExists):
+        await service.enqueue(enqueue_task("c1"), CTX)
+
+
+async def test_who_has_no_parent_cannot_be_enqueued_or_watched(service: Actions) -> None:
+    with pytest.raises(InvalidArgument, match="parent_action_name is empty"):
+        await service.enqueue(enqueue_task("c1", parent=""), CTX)
+    with pytest.raises(NotFound, match="no action 'nobody'"):
+        await service.enqueue(enqueue_task("c1", parent="nobody"), CTX)
+    with pytest.raises((NotFound, ConnectError)):
+        await take(watch(service, "nobody"))
+
+
+async def test_conditions_and_unfinished_traces_are_refused(service: Actions) -> None:
+    condition = run_definition_pb2.ConditionAction(name="ok", type=types_pb2.LiteralType(simple=types_pb2.BOOLEAN))
+    request = pb.EnqueueRequest(
+        action=pb.Action(action_id=identifier("k"), parent_action_name="a0", input_uri="x", condition=condition)
+    )
+    with pytest.raises(Unimplemented, match="conditions"):
+        await service.enqueue(request, CTX)
+    with pytest.raises(InvalidArgument, match="is not over"):
+        await service.enqueue(enqueue_trace("t1", phase_pb2.ACTION_PHASE_RUNNING), CTX)
