@@ -161,3 +161,18 @@ async def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_happens_once
     assert executor.asked == [attempt_key("r1")] * 2
     assert list(executor.launches) == [attempt_key("r1")]
     assert await phase(database, "r1") is Phase.INITIALIZING
+
+
+async def test_what_may_run_already_is_not_given_away_because_the_outside_is_away(
+    database: Database, executor: FakeExecutor, blobs: Blobs
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+    async with OneNode(database, executor, AwayBlobs(blobs, 2, Unavailable("the bucket is away"))) as restarted:
+        for _ in range(2):
+            assert await restarted.dispatcher.tick() == 1
+            assert await phase(database, "r1") is Phase.INITIALIZING
+        assert await restarted.dispatcher.tick() is None
+    assert executor.asked == [attempt_key("r1")] * 2
+    assert list(executor.launches) == [attempt_key("r1")]

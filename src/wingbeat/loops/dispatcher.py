@@ -40,8 +40,10 @@ def default_slots() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    claims: list[Claim]
-    """What was claimed now, and what was claimed before and may not have reached the executor."""
+    new: list[Claim]
+    """What was claimed now."""
+    left: list[Claim]
+    """What was claimed before, perhaps by a server that died since, and may or may not have reached the executor."""
     pause: float | None
     """Seconds until there may be more to claim; None: when something changes."""
 
@@ -82,7 +84,8 @@ class Dispatcher:
             self._replays = self._statuses.replays
             self._launched.clear()
         found = await self._database.write(self._claim)
-        results = await asyncio.gather(*map(self._begin, found.claims), return_exceptions=True)
+        beginnings = [*map(self._begin, found.new), *map(self._launch, found.left)]
+        results = await asyncio.gather(*beginnings, return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]
         for error in failed:
             log.warning("launch not accepted", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
@@ -99,7 +102,7 @@ class Dispatcher:
         free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
         limit = min(max(free, 0), MAX_CLAIMS)
         claims = await actions.claim(tx, self._node, limit) if limit else []
-        return _Round([*filter(None, left), *claims], await self._pause(tx, claimed=len(claims), free=free))
+        return _Round(claims, [*filter(None, left)], await self._pause(tx, claimed=len(claims), free=free))
 
     async def _pause(self, tx: Transaction, *, claimed: int, free: int) -> float | None:
         if claimed >= free:
@@ -110,18 +113,23 @@ class Dispatcher:
         return max((next_at - tx.now).total_seconds(), 0) if next_at else None
 
     async def _begin(self, claim: Claim) -> None:
-        """Raises what the executor raises: then it is unknown whether the launch was accepted."""
+        """Launch what was claimed just now: if that cannot be prepared, nobody has launched it."""
         try:
             launch = await self._prepare(claim)
-        except InvalidArgument as error:
-            launch = Failure(BAD_SPEC, ErrorKind.USER, str(error))
         except Unavailable as error:
             await self._release(claim, str(error))
-            return
         except Exception:
             log.exception("attempt not prepared", key=key_of(claim.id))
             await self._release(claim, "the attempt could not be prepared: the server's log says why")
-            return
+        else:
+            await self._ask(claim, launch)
+
+    async def _launch(self, claim: Claim) -> None:
+        """Raises what preparing raises: the attempt stays with this node, whose executor may have it."""
+        await self._ask(claim, await self._prepare(claim))
+
+    async def _ask(self, claim: Claim, launch: Launch | Failure) -> None:
+        """Raises what the executor raises: then it is unknown whether the launch was accepted."""
         if isinstance(launch, Failure):
             await self._fail(claim, launch)
             return
@@ -132,9 +140,12 @@ class Dispatcher:
         template = await self._specs.template(claim.action.task.spec_digest)
         if isinstance(template, Failure):
             return template
-        launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings)
-        if claim.action.parent is None and claim.run.inputs is not None:
-            await self._blobs.put(inputs_object(claim.run.input_uri), claim.run.inputs)
+        try:
+            launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings)
+            if claim.action.parent is None and claim.run.inputs is not None:
+                await self._blobs.put(inputs_object(claim.run.input_uri), claim.run.inputs)
+        except InvalidArgument as error:
+            return Failure(BAD_SPEC, ErrorKind.USER, str(error))
         return launch
 
     async def _fail(self, claim: Claim, failure: Failure) -> None:
