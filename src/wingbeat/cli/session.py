@@ -89,7 +89,7 @@ class Session:
         done = subprocess.run(
             [_program("flyte"), "--config", "config.yaml", "--output-format", "json-raw", "get", "run"],
             cwd=self._directory,
-            env=self._environment | {"COLUMNS": "1000000"},
+            env=self._environment | {"COLUMNS": "1000000", "TERM": "dumb"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,0 +1,117 @@
+"""The API as a command calls it. Every failure is one of our errors: one line for whoever sits at the terminal."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from connectrpc.request import RequestContext
+from flyteidl2.common import list_pb2
+from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceClient
+from flyteidl2.workflow.run_service_connect import RunServiceClient
+
+from wingbeat.cli.target import Target, no_answer
+from wingbeat.errors import NotFound, Unavailable, WingbeatError
+from wingbeat.rpc.errors import CODES
+from wingbeat.rpc.streams import closing
+
+REQ = TypeVar("REQ")
+RES = TypeVar("RES")
+Item = TypeVar("Item")
+
+CALL_SECONDS = 30
+PAGE = 200
+"""The most items that a server gives at once."""
+
+_KINDS = {code: kind for kind, code in CODES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    target: Target
+    runs: RunServiceClient
+    data: DataProxyServiceClient
+
+
+@asynccontextmanager
+async def connected(target: Target) -> AsyncGenerator[Api]:
+    """The calls raise WingbeatError: NotFound, Unavailable when no server answers, and what else it answers."""
+    plainly = [_Plainly(target)]
+    async with (
+        RunServiceClient(target.url, interceptors=plainly) as runs,
+        DataProxyServiceClient(target.url, interceptors=plainly) as data,
+    ):
+        yield Api(target, runs, data)
+
+
+async def pages(
+    fetch: Callable[[list_pb2.ListRequest], Awaitable[tuple[Sequence[Item], str]]],
+    request: list_pb2.ListRequest,
+    *,
+    limit: int | None = None,
+) -> tuple[list[Item], bool]:
+    """The first `limit` items or all of them, and whether there are more. `fetch` gives a page and the next token."""
+    items: list[Item] = []
+    page = list_pb2.ListRequest()
+    page.CopyFrom(request)
+    while True:
+        page.limit = PAGE if limit is None else min(PAGE, limit - len(items))
+        found, page.token = await fetch(page)
+        items.extend(found)
+        if not page.token or len(items) == limit:
+            return items, bool(page.token)
+
+
+class _Plainly:
+    """Interceptor: says in our words what went wrong, and gives a call that is not answered up."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    async def intercept_unary(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+    ) -> RES:
+        with self._in_our_words():
+            async with asyncio.timeout(CALL_SECONDS):
+                return await call_next(request, ctx)
+
+    async def intercept_server_stream(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], AsyncIterator[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+    ) -> AsyncIterator[RES]:
+        with self._in_our_words():
+            async with closing(call_next(request, ctx)) as stream:
+                async for message in stream:
+                    yield message
+
+    @contextmanager
+    def _in_our_words(self) -> Generator[None]:
+        try:
+            yield
+        except ConnectError as error:
+            raise self._told(error) from error
+        except TimeoutError as error:
+            raise no_answer(self._target.url, f"nothing within {CALL_SECONDS} s") from error
+
+    def _told(self, error: ConnectError) -> WingbeatError:
+        said = " ".join(error.message.split())
+        match error.code:
+            case Code.UNAVAILABLE:
+                return no_answer(self._target.url, said.rpartition(": ")[2] or said)
+            case Code.NOT_FOUND:
+                return NotFound(
+                    f"{said}; looked in {self._target.scope} at {self._target.url}:"
+                    " --project, --domain and --url look elsewhere"
+                )
+            case code if code in _KINDS:
+                return _KINDS[code](said)
+            case code:
+                return Unavailable(f"{self._target.url} failed: {said or code.value}; the server's log says why")

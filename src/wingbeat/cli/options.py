@@ -1,0 +1,62 @@
+"""Options that commands share."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import rich_click as click
+
+from wingbeat.cli.target import find_target
+from wingbeat.config import variables
+
+Command = Callable[..., None]
+
+TABLE, JSON = "table", "json"
+
+
+def on_server(command: Command) -> Command:
+    """`command` gets a `target`: the server, project and domain that are meant."""
+
+    @functools.wraps(command)
+    def aimed(*, url: str | None, project: str | None, domain: str | None, **options: Any) -> None:
+        command(target=find_target(url=url, project=project, domain=domain), **options)
+
+    for option in reversed(_TARGET_OPTIONS):
+        aimed = option(aimed)
+    return aimed
+
+
+def with_output(command: Command) -> Command:
+    """`command` gets `as_json`."""
+
+    @functools.wraps(command)
+    def told(*, output: str, **options: Any) -> None:
+        command(as_json=output == JSON, **options)
+
+    return click.option(
+        "--output",
+        "-o",
+        type=click.Choice([TABLE, JSON]),
+        default=TABLE,
+        show_default=True,
+        help="For people, or one JSON document: its shape is described below.",
+    )(told)
+
+
+_TARGET_OPTIONS = (
+    click.option(
+        "--url",
+        envvar=variables.URL,
+        help=f"Where the server listens.  [default: {variables.URL}, the SDK's configuration, http://127.0.0.1:8080]",
+    ),
+    click.option(
+        "--project",
+        envvar=variables.PROJECT,
+        help=f"[default: {variables.PROJECT}, the SDK's configuration, the server's first one]",
+    ),
+    click.option(
+        "--domain",
+        envvar=variables.DOMAIN,
+        help=f"[default: {variables.DOMAIN}, the SDK's configuration, the server's first one]",
+    ),
+)

@@ -1,0 +1,89 @@
+"""How results look: words and tables for people, one JSON document for programs.
+
+Nothing is cut off in what does not go to a terminal.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 10_000
+"""Columns of what is no terminal."""
+_MINUTE, _HOUR = 60, 3600
+_STYLES = {
+    "SUCCEEDED": "green",
+    "RECOVERED": "green",
+    "FAILED": "red",
+    "TIMED_OUT": "red",
+    "ABORTED": "yellow",
+    "RUNNING": "cyan",
+}
+
+
+def console() -> "Console":
+    """Of standard output. What is printed is never taken for markup."""
+    from rich.console import Console
+
+    made = Console(markup=False, emoji=False, highlight=False)
+    if not made.is_terminal:
+        made.width = WIDE
+    return made
+
+
+def print_json(document: object) -> None:
+    """`document` is a dataclass: an object of its fields. Moments become RFC 3339 in UTC."""
+    click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*(Text(cell, styled(cell)) for cell in row))
+    console().print(table)
+
+
+def styled(word: str) -> str:
+    """The style of a phase; empty for those that need no attention, and for every other word."""
+    return _STYLES.get(word, "")
+
+
+def moment(at: datetime | None) -> str:
+    """In the time zone of whoever reads it."""
+    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
+    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case _ if is_dataclass(value):
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value
