@@ -66,6 +66,10 @@ def test_other_variables_are_nobodys_business() -> None:
     assert load(environment={"PATH": "/bin", "FLYTE_X": "1"}) == load()
 
 
+def test_what_tells_commands_where_the_server_is_does_not_disturb_the_server() -> None:
+    assert load(environment={"WINGBEAT_URL": "http://a:1", "WINGBEAT_PROJECT": "p", "WINGBEAT_DOMAIN": "d"}) == load()
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

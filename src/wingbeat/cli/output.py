@@ -5,9 +5,9 @@ Nothing is cut off in what does not go to a terminal.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import rich_click as click
 
@@ -39,7 +39,8 @@ def console() -> "Console":
 
 def print_json(document: object) -> None:
     """`document` is a dataclass: an object of its fields. Moments become RFC 3339 in UTC."""
-    click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False))
+    content = asdict(cast("Any", document))
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=_rfc3339))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -75,15 +76,5 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case dict():
-            return {key: _plain(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_plain(each) for each in value]
-        case _ if is_dataclass(value):
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        case _:
-            return value
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -75,7 +75,9 @@ class RunShown:
     run: RunSummary
     trigger_revision: int | None
     created_by: Annotated[str | None, "the caller who asked for it"]
-    meant_for: Annotated[datetime | None, "the moment it is a run of: when its schedule was due, or when it was asked for"]
+    meant_for: Annotated[
+        datetime | None, "the moment it is a run of: when its schedule was due, or when it was asked for"
+    ]
     labels: dict[str, str]
     error: Annotated[Failure | None, "why it failed"]
     abort_reason: str | None

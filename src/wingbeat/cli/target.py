@@ -34,9 +34,9 @@ class Target:
 
 def find_target(*, url: str | None, project: str | None, domain: str | None) -> Target:
     """What is None comes from the SDK's file, then from the server itself. Raises InvalidArgument, Unavailable."""
-    sdk = _sdk_configuration() if url is None or project is None or domain is None else {}
-    url = checked_url(url or _url(sdk.get("admin", {})) or DEFAULT_URL)
-    project, domain = project or sdk.get("task", {}).get("project"), domain or sdk.get("task", {}).get("domain")
+    admin, task = (_section(name) for name in ("admin", "task"))
+    url = checked_url(url or _url(admin) or DEFAULT_URL)
+    project, domain = project or task.get("project"), domain or task.get("domain")
     if not project or not domain:
         known = ask(url)
         project, domain = project or known["project"], domain or known["domain"]
@@ -76,8 +76,8 @@ def no_answer(url: str, why: object) -> Unavailable:
     return Unavailable(f"no Wingbeat server answers at {url} ({why}): start one with `wingbeat serve`")
 
 
-def _sdk_configuration() -> Mapping[str, Mapping[str, Any]]:
-    """The sections of the first file there is."""
+def _section(name: str) -> Mapping[str, Any]:
+    """Of the first file of the SDK that there is."""
     path = next((path for path in _sdk_files() if path.is_file()), None)
     if path is None:
         return {}
@@ -88,8 +88,8 @@ def _sdk_configuration() -> Mapping[str, Mapping[str, Any]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         why = " ".join(str(error).split())
         raise InvalidArgument(f"the SDK's configuration {str(path)!r} cannot be read: {why}") from error
-    sections = cast("Mapping[str, object]", content) if isinstance(content, dict) else {}
-    return {name: cast("Mapping[str, Any]", each) for name, each in sections.items() if isinstance(each, dict)}
+    section = cast("Mapping[str, object]", content).get(name) if isinstance(content, dict) else None
+    return cast("Mapping[str, Any]", section) if isinstance(section, dict) else {}
 
 
 def _sdk_files() -> Iterator[Path]:

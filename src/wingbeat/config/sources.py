@@ -13,11 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from wingbeat.config.settings import Settings
+from wingbeat.config.variables import FILE, NOT_SETTINGS, PREFIX
 from wingbeat.errors import StartError
-
-PREFIX = "WINGBEAT_"
-FILE_VARIABLE = "WINGBEAT_CONFIG"
-"""Names the file when no flag does."""
 
 Tree = dict[str, Any]
 
@@ -30,7 +27,7 @@ def load(
     Raises StartError that names the setting, where it was set and what would be right.
     """
     environment = environment or {}
-    named = environment.get(FILE_VARIABLE)
+    named = environment.get(FILE)
     file = file or (Path(named) if named else None)
     layers = [
         _from_file(file) if file else {},
@@ -82,7 +79,7 @@ def _from_environment(environment: Mapping[str, str]) -> Tree:
     tree: Tree = {}
     for variable_name, value in sorted(environment.items()):
         name = variable_name.upper()
-        if name.startswith(PREFIX) and name != FILE_VARIABLE:
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             parts = name.removeprefix(PREFIX).split("__")
             _merge(tree, _canonical(Settings, _nested(parts, value), where=f"environment variable {variable_name}"))
     return tree

@@ -19,6 +19,7 @@ from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
 from wingbeat.wire import runs as wire
 from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits
+from wingbeat.wire.unhonoured import SEPARATOR
 
 DEFAULT_SOURCE = "RUN_SOURCE_WEB"
 PRIORITY = 0
@@ -229,7 +230,7 @@ async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
 
 def _queued(run: Run) -> PhaseChange:
     """Every caller reads the history of an attempt: there it stands what the run will not get."""
-    return PhaseChange(1, Phase.QUEUED, run.created_at, "; ".join(run.not_honoured))
+    return PhaseChange(1, Phase.QUEUED, run.created_at, SEPARATOR.join(run.not_honoured))
 
 
 def _root(run: Run) -> Action:

@@ -1,0 +1,13 @@
+"""The environment variables that are not settings of the server. Every other WINGBEAT_ variable is one."""
+
+PREFIX = "WINGBEAT_"
+
+FILE = "WINGBEAT_CONFIG"
+"""The file of settings, when no flag names one."""
+
+URL = "WINGBEAT_URL"
+PROJECT = "WINGBEAT_PROJECT"
+DOMAIN = "WINGBEAT_DOMAIN"
+"""What commands that talk to a server use when no option says otherwise."""
+
+NOT_SETTINGS = frozenset({FILE, URL, PROJECT, DOMAIN})
