@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,10 @@ START_SECONDS = 30
 RUN_SECONDS = 120
 POLL_SECONDS = 4.0
 LISTENS = re.compile(r"listens on (\S+)")
+STYLING = re.compile(r"\x1b\[[0-9;]*m")
+"""The stock CLI styles what it prints even where nobody can see it."""
+WIDTH = 220
+"""Columns in which its tables of runs are whole; narrower, it leaves columns out."""
 
 
 class Session:
@@ -89,7 +94,7 @@ class Session:
         done = subprocess.run(
             [_program("flyte"), "--config", "config.yaml", "--output-format", "json-raw", "get", "run"],
             cwd=self._directory,
-            env=self._environment | {"COLUMNS": "1000000", "TERM": "dumb"},
+            env=self._environment | {"COLUMNS": "1000000"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,7 +102,7 @@ class Session:
         )
         if done.returncode != 0:
             raise StartError(f"`flyte get run` failed: {done.stderr.strip()}")
-        return {run["action"]["id"]["run"]["name"]: run["action"] for run in json.loads(done.stdout)}
+        return {run["action"]["id"]["run"]["name"]: run["action"] for run in json.loads(STYLING.sub("", done.stdout))}
 
     def wait_for_run(self, task: str) -> str:
         """The name of a run of `task` that has succeeded. Raises NotFound when there is none in time."""
@@ -142,7 +147,8 @@ def _environment(home: Path) -> dict[str, str]:
     home.mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WINGBEAT_", "FLYTE"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return inherited | {"HOME": str(home), "PATH": path, "FLYTE_DISABLE_SENTRY": "1"}
+    columns = str(max(WIDTH, shutil.get_terminal_size().columns))
+    return inherited | {"HOME": str(home), "PATH": path, "COLUMNS": columns, "FLYTE_DISABLE_SENTRY": "1"}
 
 
 def _program(name: str) -> str:
