@@ -35,6 +35,7 @@ layers: .venv/developer
 
 generated: .venv/developer
 	@echo "== generated files"
+	@$(BIN)/python proto/generate.py --check
 	@$(BIN)/python docs/generate.py --check
 
 test: .venv/developer postgresql ## Run the tests, the stock SDK and CLI against a real server included
@@ -47,7 +48,8 @@ demo: .venv/user ## Start a server, deploy examples/ with the stock SDK, wait fo
 bench: .venv/developer ## Measure, each against a baseline taken in the same run
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-generate: .venv/developer ## Write the generated parts of the documents anew
+generate: .venv/developer ## Write the code of our protos and the generated parts of the documents anew
+	@$(BIN)/python proto/generate.py
 	@$(BIN)/python docs/generate.py
 
 postgresql:

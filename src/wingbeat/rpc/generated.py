@@ -1,4 +1,4 @@
-"""What flyteidl2's generated code says about a service. The one module that reads connectrpc's private names.
+"""What generated code says about a service. The one module that reads connectrpc's private names.
 
 connectrpc 0.10 gives no other way to the table of endpoints; the pin `>=0.10,<0.11` and the tests hold it.
 """
@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from connectrpc.method import MethodInfo
+
+GENERATED = ("flyteidl2.", "wingbeat._generated.")
+"""Packages whose modules `*_connect` define services."""
 
 
 class Endpoint(Protocol):
@@ -27,9 +30,9 @@ def protocol_of(service: type) -> type:
     Raises TypeError for a class that implements none.
     """
     for ancestor in service.__mro__:
-        if ancestor.__module__.startswith("flyteidl2.") and ancestor.__module__.endswith("_connect"):
+        if ancestor.__module__.startswith(GENERATED) and ancestor.__module__.endswith("_connect"):
             return ancestor
-    raise TypeError(f"{service.__name__} implements no service of flyteidl2")
+    raise TypeError(f"{service.__name__} implements no service of flyteidl2 or of ours")
 
 
 def endpoints_of(service: object) -> Mapping[str, Endpoint]:
