@@ -13,7 +13,7 @@ from wingbeat.errors import Conflict, NotFound
 from wingbeat.operations import triggers
 from wingbeat.store import fires, firings, trigger_lists
 from wingbeat.store import triggers as stored
-from wingbeat.store.database import Database
+from wingbeat.store.database import Body, Database
 from wingbeat.store.fires import Outcome
 
 MINUTE = timedelta(minutes=1)
@@ -54,13 +54,14 @@ async def test_the_first_deploy_is_revision_1_and_fires_at_the_next_slot(databas
 
 async def test_every_change_is_one_more_revision_and_history_keeps_all(database: Database, clock: FakeClock) -> None:
     deployed = await deploy(database, trigger())
-    for change in (
+    changes: list[Body[None]] = [
         lambda tx: triggers.set_active(tx, [TICK], False, by="bob"),
         lambda tx: triggers.set_active(tx, [TICK], False, by="bob"),
         lambda tx: triggers.set_active(tx, [TICK], True, by="bob"),
         lambda tx: triggers.delete(tx, [TICK], by="bob"),
         lambda tx: triggers.delete(tx, [TICK], by="bob"),
-    ):
+    ]
+    for change in changes:
         clock.forward(timedelta(seconds=1))
         await database.write(change)
     assert await find(database) is None
