@@ -131,6 +131,13 @@ def test_help_needs_neither_the_server_nor_the_sdk() -> None:
     assert loaded_by("wingbeat.cli.main") & {"flyte", "flyteidl2", "uvicorn", "pydantic", "asyncio"} == set()
 
 
+def test_a_bare_installation_says_what_the_command_needs() -> None:
+    script = "import sys; sys.modules['rich_click'] = None; from wingbeat.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.stderr == "wingbeat: the command needs more than the library: pip install 'wingbeat[server]'\n"
+    assert done.returncode == 1
+
+
 def test_settings_need_neither_the_server_nor_the_sdk() -> None:
     assert loaded_by("wingbeat.config.sources") & {"flyte", "flyteidl2", "uvicorn", "yaml", "rich_click"} == set()
 
