@@ -77,9 +77,12 @@ class _Plainly:
         request: REQ,
         ctx: RequestContext[REQ, RES],
     ) -> RES:
-        with self._in_our_words():
+        try:
             async with asyncio.timeout(CALL_SECONDS):
-                return await call_next(request, ctx)
+                with self._in_our_words():
+                    return await call_next(request, ctx)
+        except TimeoutError as error:
+            raise no_answer(self._target.url, f"nothing within {CALL_SECONDS} s") from error
 
     async def intercept_server_stream(
         self,
@@ -97,9 +100,11 @@ class _Plainly:
         try:
             yield
         except ConnectError as error:
+            task = asyncio.current_task()
+            if error.code is Code.CANCELED and task is not None and task.cancelling():
+                # connectrpc makes an error of it, and neither Ctrl-C nor a time-out would get through.
+                raise asyncio.CancelledError from error
             raise self._told(error) from error
-        except TimeoutError as error:
-            raise no_answer(self._target.url, f"nothing within {CALL_SECONDS} s") from error
 
     def _told(self, error: ConnectError) -> WingbeatError:
         said = " ".join(error.message.split())

@@ -7,6 +7,7 @@ import rich_click as click
 from wingbeat import __version__
 from wingbeat.cli.config import config
 from wingbeat.cli.demo import demo
+from wingbeat.cli.run import run
 from wingbeat.cli.serve import serve
 from wingbeat.errors import WingbeatError
 
@@ -17,7 +18,7 @@ def wingbeat() -> None:
     """A workflow control plane that speaks the Flyte 2 API."""
 
 
-for command in (serve, config, demo):
+for command in (serve, config, demo, run):
     wingbeat.add_command(command)
 
 

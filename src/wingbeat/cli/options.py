@@ -11,7 +11,7 @@ from wingbeat.config import variables
 
 Command = Callable[..., None]
 
-TABLE, JSON = "table", "json"
+TEXT, JSON = "text", "json"
 
 
 def on_server(command: Command) -> Command:
@@ -36,10 +36,10 @@ def with_output(command: Command) -> Command:
     return click.option(
         "--output",
         "-o",
-        type=click.Choice([TABLE, JSON]),
-        default=TABLE,
+        type=click.Choice([TEXT, JSON]),
+        default=TEXT,
         show_default=True,
-        help="For people, or one JSON document: its shape is described below.",
+        help="For people, or one JSON document (docs/reference/commands.md).",
     )(told)
 
 
@@ -52,11 +52,11 @@ _TARGET_OPTIONS = (
     click.option(
         "--project",
         envvar=variables.PROJECT,
-        help=f"[default: {variables.PROJECT}, the SDK's configuration, the server's first one]",
+        help=f"The project that is meant.  [default: {variables.PROJECT}, the SDK's configuration, the server's first]",
     ),
     click.option(
         "--domain",
         envvar=variables.DOMAIN,
-        help=f"[default: {variables.DOMAIN}, the SDK's configuration, the server's first one]",
+        help=f"The domain that is meant.  [default: {variables.DOMAIN}, the SDK's configuration, the server's first]",
     ),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import rich_click as click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 WIDE = 10_000
 """Columns of what is no terminal."""
@@ -43,16 +43,34 @@ def print_json(document: object) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=_rfc3339))
 
 
+def show(drawing: "RenderableType") -> None:
+    """Print what rich draws, without the blanks that it puts at the ends of lines."""
+    made = console()
+    with made.capture() as captured:
+        made.print(drawing)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell, styled(cell)) for cell in row))
-    console().print(table)
+    show(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Names and what they are; those that are nothing are left out."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table.grid(Column(style="bold", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, value in facts:
+        if value:
+            table.add_row(Text(name), Text(value, styled(value)))
+    show(table)
 
 
 def styled(word: str) -> str:

@@ -73,7 +73,9 @@ def ask(url: str) -> dict[str, Any]:
 
 
 def no_answer(url: str, why: object) -> Unavailable:
-    return Unavailable(f"no Wingbeat server answers at {url} ({why}): start one with `wingbeat serve`")
+    return Unavailable(
+        f"no Wingbeat server answers at {url} ({why}): start one with `wingbeat serve`, or name another with --url"
+    )
 
 
 def _section(name: str) -> Mapping[str, Any]:

@@ -1,0 +1,104 @@
+"""`wingbeat run`: look at runs, follow them, end them."""
+
+import asyncio
+import sys
+
+import rich_click as click
+
+from wingbeat.cli.options import on_server, with_output
+from wingbeat.cli.target import Target
+from wingbeat.core.action import Phase
+from wingbeat.core.ids import ROOT_ACTION
+
+
+@click.group()
+def run() -> None:
+    """Look at runs, follow them, end them."""
+
+
+@run.command("list")
+@click.option(
+    "--phase",
+    "phases",
+    type=click.Choice([phase.name for phase in Phase], case_sensitive=False),
+    multiple=True,
+    help="Only runs in this phase; several are allowed.",
+)
+@click.option("--task", help="Only runs of the task of this name, such as environment.function.")
+@click.option("--trigger", help="Only runs that a trigger of this name started.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="At most so many; 0 for all of them."
+)
+@on_server
+@with_output
+def list_(
+    *, target: Target, phases: tuple[str, ...], task: str | None, trigger: str | None, limit: int, as_json: bool
+) -> None:
+    """List runs, the newest first."""
+    from wingbeat.cli.run_views import Wanted, show_list
+
+    wanted = Wanted(phases=tuple(Phase[name] for name in phases), task=task, trigger=trigger, limit=limit or None)
+    asyncio.run(show_list(target, wanted, as_json=as_json))
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@on_server
+@with_output
+def show(*, target: Target, name: str, as_json: bool) -> None:
+    """Show a run in detail: its attempts, its errors, what it asked for and did not get."""
+    from wingbeat.cli.run_views import show_run
+
+    asyncio.run(show_run(target, name, as_json=as_json))
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@on_server
+@with_output
+def tree(*, target: Target, name: str, as_json: bool) -> None:
+    """Show all actions of a run, each below the one that asked for it."""
+    from wingbeat.cli.run_views import show_tree
+
+    asyncio.run(show_tree(target, name, as_json=as_json))
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@on_server
+@with_output
+def watch(*, target: Target, name: str, as_json: bool) -> None:
+    """Watch a run until it is over.
+
+    Shows its tree as it changes, or a line for each change where standard output is no terminal; as JSON, the tree
+    at the end. Exits with 0 when the run has succeeded and with 1 when it has not.
+    """
+    from wingbeat.cli.run_watch import watch_run
+
+    sys.exit(0 if asyncio.run(watch_run(target, name, as_json=as_json)) else 1)
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@click.argument("action", default=ROOT_ACTION)
+@click.option("--attempt", type=click.IntRange(min=1), help="Counted from 1.  [default: the latest]")
+@click.option("--follow/--no-follow", default=True, show_default=True, help="Go on until the attempt is over.")
+@on_server
+def logs(*, target: Target, name: str, action: str, attempt: int | None, follow: bool) -> None:
+    """Print the log of an attempt at an action, the run's first action unless ACTION names another."""
+    from wingbeat.cli.run_logs import print_log
+
+    asyncio.run(print_log(target, name, action, attempt=attempt, follow=follow))
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@click.argument("action", default=ROOT_ACTION)
+@click.option("--reason", default="", help="Kept with what is ended, for whoever asks later.")
+@on_server
+@with_output
+def abort(*, target: Target, name: str, action: str, reason: str, as_json: bool) -> None:
+    """End a run, or one ACTION of it and all below it. What is over already stays what it is."""
+    from wingbeat.cli.run_views import abort_run
+
+    asyncio.run(abort_run(target, name, action, reason=reason, as_json=as_json))

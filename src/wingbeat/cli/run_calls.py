@@ -1,0 +1,75 @@
+"""What the commands for runs ask of the API."""
+
+from collections.abc import Sequence
+
+from flyteidl2.common import identifier_pb2, list_pb2
+from flyteidl2.workflow import run_definition_pb2
+from flyteidl2.workflow import run_service_pb2 as pb
+
+from wingbeat.cli.client import Api, pages
+from wingbeat.cli.target import Target
+from wingbeat.core.ids import ROOT_ACTION
+from wingbeat.errors import NotFound
+
+NEWEST_FIRST = list_pb2.Sort(key="created_at", direction=list_pb2.Sort.DESCENDING)
+OLDEST_FIRST = list_pb2.Sort(key="created_at", direction=list_pb2.Sort.ASCENDING)
+"""New actions come last, whatever becomes of the others between two pages: none is missed."""
+
+
+def run_id(target: Target, name: str) -> identifier_pb2.RunIdentifier:
+    return identifier_pb2.RunIdentifier(project=target.project, domain=target.domain, name=name)
+
+
+def action_id(target: Target, run: str, action: str) -> identifier_pb2.ActionIdentifier:
+    return identifier_pb2.ActionIdentifier(run=run_id(target, run), name=action)
+
+
+def only(field: str, *values: str) -> list[list_pb2.Filter]:
+    """No filter when there is no value, or only an empty one."""
+    wanted = [value for value in values if value]
+    return [list_pb2.Filter(field=field, function=list_pb2.Filter.VALUE_IN, values=wanted)] if wanted else []
+
+
+async def newest(
+    api: Api, filters: Sequence[list_pb2.Filter], *, limit: int | None
+) -> tuple[list[run_definition_pb2.Run], bool]:
+    """The runs of the target, and whether `limit` left some out."""
+    scope = identifier_pb2.ProjectIdentifier(name=api.target.project, domain=api.target.domain)
+
+    async def fetch(page: list_pb2.ListRequest) -> tuple[Sequence[run_definition_pb2.Run], str]:
+        answer = await api.runs.list_runs(pb.ListRunsRequest(request=page, project_id=scope))
+        return answer.runs, answer.token
+
+    return await pages(fetch, list_pb2.ListRequest(filters=filters, sort_by_fields=[NEWEST_FIRST]), limit=limit)
+
+
+async def details(api: Api, run: str) -> run_definition_pb2.RunDetails:
+    return (await api.runs.get_run_details(pb.GetRunDetailsRequest(run_id=run_id(api.target, run)))).details
+
+
+async def action_details(api: Api, run: str, action: str) -> run_definition_pb2.ActionDetails:
+    request = pb.GetActionDetailsRequest(action_id=action_id(api.target, run, action))
+    return (await api.runs.get_action_details(request)).details
+
+
+async def actions(api: Api, run: str) -> list[run_definition_pb2.Action]:
+    """All of the run. Raises NotFound when there is no such run."""
+
+    async def fetch(page: list_pb2.ListRequest) -> tuple[Sequence[run_definition_pb2.Action], str]:
+        answer = await api.runs.list_actions(pb.ListActionsRequest(request=page, run_id=run_id(api.target, run)))
+        return answer.actions, answer.token
+
+    found, _ = await pages(fetch, list_pb2.ListRequest(sort_by_fields=[OLDEST_FIRST]))
+    if not found:
+        await details(api, run)
+        raise NotFound(f"run {run!r} has no actions")
+    return found
+
+
+async def abort(api: Api, run: str, action: str, *, reason: str) -> None:
+    """The whole run when `action` is its first one. What is over already stays what it is."""
+    if action == ROOT_ACTION:
+        await api.runs.abort_run(pb.AbortRunRequest(run_id=run_id(api.target, run), reason=reason))
+        return
+    named = action_id(api.target, run, action)
+    await api.runs.abort_action(pb.AbortActionRequest(action_id=named, reason=reason))

@@ -1,0 +1,102 @@
+"""A run until it is over: as a tree that changes in place, or a line for each change."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import rich_click as click
+from rich.live import Live
+
+from wingbeat.cli import output, run_calls, run_reading
+from wingbeat.cli.client import Api, connected
+from wingbeat.cli.run_documents import ActionNode, RunTree
+from wingbeat.cli.run_tree import drawn, label
+from wingbeat.cli.target import Target
+from wingbeat.clock import system_clock
+from wingbeat.core.action import Phase
+from wingbeat.errors import Unavailable
+
+LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
+"""How long a server that has answered before may be away, as when it is started again."""
+GOOD_ENDS = frozenset({Phase.SUCCEEDED, Phase.RECOVERED})
+
+
+async def watch_run(target: Target, run: str, *, as_json: bool) -> bool:
+    """Whether it has succeeded."""
+    async with connected(target) as api, aclosing(_looks(api, run)) as looks:
+        if as_json:
+            last = await _wait(looks)
+            output.print_json(last)
+        elif output.console().is_terminal:
+            last = await _draw(looks)
+        else:
+            last = await _tell(looks)
+        good = Phase[last.run.phase] in GOOD_ENDS
+        if not as_json:
+            click.echo(f"run {run} {last.run.phase} after {output.duration(last.run.duration_seconds)}")
+            if not good:
+                await _explain(api, run)
+        return good
+
+
+async def _looks(api: Api, run: str) -> AsyncGenerator[RunTree]:
+    """The run as it is every second, the last time when it is over."""
+    clock = asyncio.get_running_loop().time
+    answered: float | None = None
+    while True:
+        try:
+            tree = run_reading.tree(await run_calls.actions(api, run))
+        except Unavailable:
+            if answered is None or clock() - answered > PATIENCE_SECONDS:
+                raise
+        else:
+            answered = clock()
+            yield tree
+            if Phase[tree.run.phase].terminal:
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _wait(looks: AsyncGenerator[RunTree]) -> RunTree:
+    return [tree async for tree in looks][-1]
+
+
+async def _draw(looks: AsyncGenerator[RunTree]) -> RunTree:
+    last = await anext(looks)
+    with Live(drawn(last, now=system_clock()), console=output.console(), auto_refresh=False) as live:
+        async for last in looks:
+            live.update(drawn(last, now=system_clock()), refresh=True)
+    return last
+
+
+async def _tell(looks: AsyncGenerator[RunTree]) -> RunTree:
+    known: dict[str, str] = {}
+    last = await anext(looks)
+    _tell_changes(last, known)
+    async for last in looks:
+        _tell_changes(last, known)
+    return last
+
+
+def _tell_changes(tree: RunTree, known: dict[str, str]) -> None:
+    """`known` is what was told of each action."""
+    for node in _nodes(tree.root):
+        state = node.phase if node.attempts == 1 else f"{node.phase} attempt {node.attempts}"
+        if known.get(node.name) != state:
+            known[node.name] = state
+            click.echo(f"{output.moment(system_clock())} {label(node)} {state}")
+
+
+def _nodes(node: ActionNode) -> Iterator[ActionNode]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+async def _explain(api: Api, run: str) -> None:
+    shown = run_reading.shown(await run_calls.details(api, run))
+    if shown.error:
+        click.echo(shown.error.message)
+    elif shown.abort_reason:
+        click.echo(shown.abort_reason)
