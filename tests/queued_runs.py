@@ -1,5 +1,6 @@
 """Runs that wait in the queue, for tests of what happens to them next."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flyteidl2.core import literals_pb2, tasks_pb2
@@ -19,13 +20,19 @@ ARGS = (
     "a0", "--inputs", "{{.input}}", "--outputs-path", "{{.outputPrefix}}", "--version", "v1",
     "--raw-data-path", "{{.rawOutputDataPrefix}}", "--checkpoint-path", "{{.checkpointOutputPrefix}}",
     "--prev-checkpoint", "{{.prevCheckpointPrefix}}", "--run-name", "{{.runName}}", "--name", "{{.actionName}}",
-    "--run-start-time", "{{.runStartTime}}", "--tgz", "s3://wingbeat/uploads/code.tgz", "--dest", ".",
+    "--run-start-time", "{{.runStartTime}}", "--tgz", "s3://code/bundle.tgz", "--dest", ".",
 )  # fmt: skip
 
 
-def task_spec(kind: str = "python", *, retries: int = 0, env: dict[str, str] | None = None) -> bytes:
+def task_spec(
+    kind: str = "python",
+    *,
+    retries: int = 0,
+    env: dict[str, str] | None = None,
+    args: Sequence[str] = ARGS,
+) -> bytes:
     pairs = [literals_pb2.KeyValuePair(key=key, value=value) for key, value in (env or {}).items()]
-    container = tasks_pb2.Container(image="img", args=ARGS, env=pairs)
+    container = tasks_pb2.Container(image="img", args=args, env=pairs)
     metadata = tasks_pb2.TaskMetadata(retries=literals_pb2.RetryStrategy(retries=retries))
     template = tasks_pb2.TaskTemplate(type=kind, container=container, metadata=metadata)
     return task_definition_pb2.TaskSpec(task_template=template).SerializeToString(deterministic=True)

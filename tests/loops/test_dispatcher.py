@@ -84,6 +84,11 @@ async def test_wakes_when_the_next_action_may_be_claimed(
     [
         pytest.param(task_spec("raw-container"), "UnsupportedTaskType", id="a task that cannot run here"),
         pytest.param(b"\xff\xff", "BadTaskSpecification", id="a spec that cannot be read"),
+        pytest.param(
+            task_spec(args=("a0", "--tgz", "s3://wingbeat/uploads/gone.tgz")),
+            "CodeBundleNotFound",
+            id="code that a client believes to have uploaded",
+        ),
     ],
 )
 async def test_what_can_never_run_fails_at_once(

@@ -254,7 +254,8 @@ class TestCreateDownloadLink:
             await place.link("REPORT", action_attempt_id=attempt_id(attempt=2))
 
     async def test_the_code_of_an_action(self, place: Place) -> None:
-        await place.database.write(lambda tx: enqueue(tx, "r"))
+        spec = task_spec(args=("a0", "--tgz", "s3://wingbeat/uploads/code.tgz"))
+        await place.database.write(lambda tx: enqueue(tx, "r", spec=spec))
         with pytest.raises(RpcError, match="not_found"):
             await place.link("CODE_BUNDLE", action_attempt_id=attempt_id())
         await place.blobs.put("uploads/code.tgz", b"tar")

@@ -49,7 +49,7 @@ def test_the_command_line_is_the_runtimes_own() -> None:
         "a0", "--inputs", f"{base}/inputs/inputs.pb", "--outputs-path", f"{base}/a0/1", "--version", "v1",
         "--raw-data-path", f"{base}/a0/1/raw", "--checkpoint-path", f"{base}/a0/1/_flytecheckpoints",
         "--prev-checkpoint", '""', "--run-name", "r1", "--name", "a0",
-        "--run-start-time", "2026-01-01T00:00:01Z", "--tgz", "s3://wingbeat/uploads/code.tgz", "--dest", ".",
+        "--run-start-time", "2026-01-01T00:00:01Z", "--tgz", "s3://code/bundle.tgz", "--dest", ".",
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def test_python_tasks_run(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["python", "spark"])
 def test_the_code_of_a_task_is_what_its_command_line_names(kind: str) -> None:
-    assert code_bundle(task_spec(kind)) == "s3://wingbeat/uploads/code.tgz"
+    assert code_bundle(task_spec(kind)) == "s3://code/bundle.tgz"
 
 
 def test_code_may_be_in_the_image() -> None:

@@ -58,12 +58,17 @@ class Blobs:
         """The native URI of `key`, as the SDK's clients open it: not percent-encoded."""
         return f"{self.base_uri}/{keys.checked(key)}"
 
+    def owns(self, uri: str) -> bool:
+        """Whether a native URI points into this store."""
+        return uri.startswith(f"{self.base_uri}/")
+
     def key(self, uri: str) -> str:
         """The key of a native URI; raise InvalidArgument if it points elsewhere."""
-        base = f"{self.base_uri}/"
-        if not uri.startswith(base):
-            raise InvalidArgument(f"{uri!r} is not in this server's blob store, whose URIs begin with {base!r}")
-        return keys.checked(uri.removeprefix(base))
+        if not self.owns(uri):
+            raise InvalidArgument(
+                f"{uri!r} is not in this server's blob store, whose URIs begin with '{self.base_uri}/'"
+            )
+        return keys.checked(uri.removeprefix(f"{self.base_uri}/"))
 
     async def put(self, where: str, data: bytes, *, overwrite: bool = True) -> Blob:
         """Store `data`; raise AlreadyExists if there is a blob and `overwrite` is false."""

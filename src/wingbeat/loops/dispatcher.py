@@ -24,7 +24,7 @@ from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.store import queue
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
-from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of
+from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of, missing_bundle
 
 MAX_CLAIMS = 32
 """Actions claimed in one transaction."""
@@ -141,6 +141,9 @@ class Dispatcher:
         if isinstance(template, Failure):
             return template
         try:
+            bundle = template.code_bundle
+            if bundle is not None and self._blobs.owns(bundle) and not await self._blobs.exists(bundle):
+                return missing_bundle(bundle)
             launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings)
             if claim.action.parent is None and claim.run.inputs is not None:
                 await self._blobs.put(inputs_object(claim.run.input_uri), claim.run.inputs)

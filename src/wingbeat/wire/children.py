@@ -87,7 +87,7 @@ def _trace(action: pb.Action) -> TraceChild:
 def _parent(action: pb.Action) -> str:
     if not action.parent_action_name:
         raise InvalidArgument(
-            f"parent_action_name is empty: a run is started with CreateRun, its actions have a parent"
+            "parent_action_name is empty: a run is started with CreateRun, its actions have a parent"
         )
     return action.parent_action_name
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
-from flyteidl2.core import literals_pb2
+from flyteidl2.core import literals_pb2, tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from google.protobuf.message import DecodeError
 
@@ -24,6 +24,7 @@ from wingbeat.core.run import Run
 SUPPORTED_TYPES = ("actor", "python", "python-task")
 """Tasks whose container runs the SDK's own entry point."""
 UNSUPPORTED_TYPE: Final = "UnsupportedTaskType"
+BUNDLE_GONE: Final = "CodeBundleNotFound"
 BAD_SPEC: Final = "BadTaskSpecification"
 CACHED_TEMPLATES = 512
 _NO_CHECKPOINT = '""'
@@ -63,6 +64,8 @@ class Template:
     env: Mapping[str, str]
     image: str
     retries: RetryPolicy
+    code_bundle: str | None
+    """The URI of the archive with the task's code; None: it is in the image."""
 
 
 class Templates:
@@ -105,6 +108,7 @@ def parse(spec: bytes) -> Template | Failure:
         env=MappingProxyType({pair.key: pair.value for pair in task.container.env}),
         image=task.container.image,
         retries=_retries(task.metadata.retries),
+        code_bundle=_code_bundle(task),
     )
 
 
@@ -131,7 +135,19 @@ def launch_of(template: Template, action: Action, run: Run, attempt: Attempt, se
 
 def code_bundle(spec: bytes) -> str | None:
     """The URI of the archive that holds a task's code, whether the task can run here or not; None: in its image."""
-    task = task_definition_pb2.TaskSpec.FromString(spec).task_template
+    return _code_bundle(task_definition_pb2.TaskSpec.FromString(spec).task_template)
+
+
+def missing_bundle(uri: str) -> Failure:
+    return Failure(
+        BUNDLE_GONE,
+        ErrorKind.USER,
+        f"the task's code is not in this server's storage: {uri}. The SDK remembers for a day what it has uploaded,"
+        " also to a storage that was emptied since: remove ~/.flyte/local-cache, then run or deploy again",
+    )
+
+
+def _code_bundle(task: tasks_pb2.TaskTemplate) -> str | None:
     args = (*task.container.command, *task.container.args)
     named = (uri for option, uri in pairwise(args) if option in ("--tgz", "--pkl"))
     return next(named, None) or task.metadata.code_bundle_uri or None

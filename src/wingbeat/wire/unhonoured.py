@@ -12,7 +12,6 @@ from flyteidl2.core import tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from google.protobuf.message import Message
 
-
 SEPARATOR = "; "
 """Between what a run does not get, in the message with which its history begins."""
 
