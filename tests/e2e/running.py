@@ -129,7 +129,13 @@ class Client:
         printed = self.run("wingbeat", "config", "--url", self.server.url, "--force").stdout
         return dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
 
-    def run(self, *command: str, check: bool = True, variables: dict[str, str] | None = None) -> Any:
+    def run(
+        self,
+        *command: str,
+        check: bool = True,
+        variables: dict[str, str] | None = None,
+        seconds: float = COMMAND_SECONDS,
+    ) -> Any:
         done = subprocess.run(
             command,
             env=self.environment() | (variables or {}),
@@ -137,7 +143,7 @@ class Client:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
         )
         if check:
             assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{self.server.log.read_text()[-4000:]}"
@@ -153,11 +159,11 @@ class Client:
         done = self.run("flyte", "--no-progress", "--output-format", "json-raw", *arguments)
         return json.loads(done.stdout)
 
-    def python(self, script: str) -> Any:
+    def python(self, script: str, *, variables: dict[str, str] | None = None) -> Any:
         """Run a script that uses the SDK; it prints one line of JSON last."""
         path = self.directory / "script.py"
         path.write_text("import flyte, json\nflyte.init_from_config()\n" + script)
-        return json.loads(self.run(sys.executable, str(path)).stdout.splitlines()[-1])
+        return json.loads(self.run(sys.executable, str(path), variables=variables).stdout.splitlines()[-1])
 
     def write(self, name: str, text: str) -> str:
         (self.directory / name).write_text(text)
@@ -173,8 +179,7 @@ class Client:
 
     def action(self, run: str) -> Any:
         """What the stock CLI says of a run's first action."""
-        (found,) = self.json("get", "action", run)
-        return found
+        return next(action for action in self.json("get", "action", run) if action["id"]["name"] == "a0")
 
     def phase(self, run: str) -> str:
         return str(self.action(run)["status"]["phase"]).removeprefix("ACTION_PHASE_")
