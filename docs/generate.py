@@ -4,14 +4,17 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import fields
+from datetime import datetime, timedelta
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import rich_click as click
 from pydantic import ByteSize
 
+from wingbeat.cli import run_documents
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
@@ -21,6 +24,31 @@ from wingbeat.server.services import NOT_SERVED, SERVICES
 from wingbeat.wire import unhonoured
 
 DOCS = Path(__file__).parent
+UP = "../../"
+"""From a page of the reference to the repository."""
+PROTO = "proto/wingbeat/automation/v1/automation.proto"
+
+DOCUMENTS = (
+    run_documents.RunList,
+    run_documents.RunShown,
+    run_documents.RunTree,
+    run_documents.Aborted,
+    run_documents.RunSummary,
+    run_documents.AttemptShown,
+    run_documents.Failure,
+    run_documents.Event,
+    run_documents.ActionNode,
+)
+"""What commands print as JSON, and what that is made of."""
+
+_JSON_TYPES = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    datetime: "moment",
+    type(None): "null",
+}
 
 
 def configuration() -> str:
@@ -52,7 +80,8 @@ def commands() -> str:
         "`-h` after any command says the same. Exit codes: 0, 1 for an error in one line, 2 for wrong usage.",
     ]
     for name in sorted(wingbeat.commands):
-        parts += ["", *_command(name, wingbeat.commands[name])]
+        parts += _command(("wingbeat", name), wingbeat.commands[name])
+    parts += _json_documents()
     return "\n".join(parts) + "\n"
 
 
@@ -65,7 +94,10 @@ def compatibility() -> str:
         "",
         "## RPCs",
     ]
-    for service in sorted(SERVICES, key=lambda each: protocol_of(each).__name__):
+    for service in _services(ours=False):
+        parts += ["", *_service(service)]
+    parts += ["", "## RPCs of our own", "", f"What the Flyte API has no words for: [{PROTO}]({UP}{PROTO})."]
+    for service in _services(ours=True):
         parts += ["", *_service(service)]
     parts += ["", "## Services that are not served", "", "| service | |", "|---|---|"]
     parts += [f"| {name} | {reason} |" for name, reason in NOT_SERVED.items()]
@@ -113,23 +145,70 @@ def _default(value: Any) -> str:
             return f"`{value}`"
 
 
-def _command(name: str, command: click.Command) -> Iterator[str]:
-    yield f"## wingbeat {name}"
+def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
     yield ""
-    yield from cleandoc(command.help or "").splitlines()
-    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-    if options:
+    yield f"{'#' * len(path)} {' '.join(path)}"
+    yield ""
+    arguments = [
+        each.make_metavar(click.Context(command)) for each in command.params if isinstance(each, click.Argument)
+    ]
+    if arguments:
+        yield f"`{' '.join((*path, *arguments))}`"
         yield ""
-        yield "| option | meaning |"
-        yield "|---|---|"
-    for option in options:
-        value = "" if option.is_flag else f" {option.make_metavar(click.Context(command))}"
-        default = f" Default: `{option.default}`." if option.show_default else ""
-        yield f"| `{', '.join(option.opts)}{value}` | {_sentence(option.help or '')}{default} |"
+    yield from cleandoc(command.help or "").splitlines()
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    if options:
+        yield from ("", "| option | meaning |", "|---|---|")
+    yield from map(_option, options)
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _command((*path, name), below)
+
+
+def _option(option: click.Option) -> str:
+    names = ", ".join([*option.opts, *option.secondary_opts])
+    value = "" if option.is_flag else " " + option.make_metavar(click.Context(click.Command(""))).replace("|", r"\|")
+    default = f" Default: `{_flag(option) if option.is_flag else option.default}`." if option.show_default else ""
+    return f"| `{names}{value}` | {_sentence(option.help or '')}{default} |"
+
+
+def _flag(option: click.Option) -> str:
+    return (option.opts if option.default else option.secondary_opts)[0]
+
+
+def _json_documents() -> Iterator[str]:
+    yield from ("", "## What `--output json` says", "")
+    yield "One document. Moments are RFC 3339 in UTC, durations seconds. Fields may be added, none changes or goes"
+    yield "without a word in the changelog."
+    for document in DOCUMENTS:
+        yield from ("", f"### {document.__name__}", "", cleandoc(document.__doc__ or ""), "")
+        yield from ("| field | type | meaning |", "|---|---|---|")
+        hints = get_type_hints(document, include_extras=True)
+        for field in fields(document):
+            meaning = ", ".join(getattr(hints[field.name], "__metadata__", ()))
+            yield f"| `{field.name}` | {_json_type(hints[field.name])} | {meaning} |"
+
+
+def _json_type(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _json_type(get_args(kind)[0])
+    if get_origin(kind) is UnionType:
+        return " or ".join(map(_json_type, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"list of {_json_type(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return "object of strings"
+    return _JSON_TYPES.get(kind) or f"[{kind.__name__}](#{kind.__name__.lower()})"
 
 
 def _sentence(text: str) -> str:
     return re.sub(r"\.?\s+\[default: (.*)\]", r". Default: \1.", text)
+
+
+def _services(*, ours: bool) -> list[type]:
+    """By the names that callers know."""
+    wanted = [each for each in SERVICES if protocol_of(each).__module__.startswith("wingbeat.") == ours]
+    return sorted(wanted, key=lambda each: protocol_of(each).__name__)
 
 
 def _service(service: type) -> Iterator[str]:

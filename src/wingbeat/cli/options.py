@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from wingbeat.cli.target import find_target
+from wingbeat.cli.target import DEFAULT_URL, find_target
 from wingbeat.config import variables
 
 Command = Callable[..., None]
@@ -47,7 +47,7 @@ _TARGET_OPTIONS = (
     click.option(
         "--url",
         envvar=variables.URL,
-        help=f"Where the server listens.  [default: {variables.URL}, the SDK's configuration, http://127.0.0.1:8080]",
+        help=f"Where the server listens.  [default: {variables.URL}, the SDK's configuration, {DEFAULT_URL}]",
     ),
     click.option(
         "--project",

@@ -20,9 +20,10 @@ def run() -> None:
 @click.option(
     "--phase",
     "phases",
+    metavar="PHASE",
     type=click.Choice([phase.name for phase in Phase], case_sensitive=False),
     multiple=True,
-    help="Only runs in this phase; several are allowed.",
+    help="Only runs in this phase, such as failed; several are allowed.",
 )
 @click.option("--task", help="Only runs of the task of this name, such as environment.function.")
 @click.option("--trigger", help="Only runs that a trigger of this name started.")
