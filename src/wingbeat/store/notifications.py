@@ -10,11 +10,10 @@ import random
 import secrets
 from collections.abc import Iterable
 
-import asyncpg
 import structlog
 
 from wingbeat.store.changes import EVERYTHING, Changes
-from wingbeat.store.driver import Pool, connect
+from wingbeat.store.driver import FAULTS, Pool, connect
 
 CHANNEL = "wingbeat"
 COALESCE_SECONDS = 0.03
@@ -59,7 +58,7 @@ class Notifications:
             try:
                 for payload in _payloads(self._sender, topics):
                     await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except FAULTS as error:
                 log.warning("notify failed", error=str(error))
                 self.send(topics)
                 await asyncio.sleep(1)
@@ -70,7 +69,7 @@ class Notifications:
             try:
                 await self._listen_once()
                 retry = 0.1
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except FAULTS as error:
                 log.warning("listening for changes failed", error=str(error))
                 retry = min(retry * 2, MAX_RETRY_SECONDS)
             await asyncio.sleep(random.uniform(retry / 2, retry))

@@ -14,7 +14,7 @@ from wingbeat.errors import Conflict, InvalidArgument, StartError, Unavailable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
 from wingbeat.store.database import Body, Row, Value, unique
-from wingbeat.store.driver import Connection, Pool, connect, create_pool
+from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
 
 T = TypeVar("T")
@@ -110,8 +110,7 @@ class PostgresqlDatabase:
                     yield PostgresqlTransaction(connection, await self._now(connection))
                     await connection.execute("COMMIT")
                 except Exception:
-                    if not connection.is_closed():
-                        await connection.execute("ROLLBACK")
+                    await _roll_back(connection)
                     raise
                 except BaseException:
                     # A statement may be under way, so no further one can be sent: the server rolls back by itself.
@@ -119,7 +118,7 @@ class PostgresqlDatabase:
                     raise
         except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
             raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except FAULTS as error:
             raise _translate(error) from error
 
     async def _now(self, connection: Connection) -> datetime:
@@ -129,12 +128,20 @@ class PostgresqlDatabase:
         return moment.astimezone(UTC)
 
 
+async def _roll_back(connection: Connection) -> None:
+    """Or hang up, so that nobody gets a connection from the pool that cannot go on."""
+    try:
+        await connection.execute("ROLLBACK")
+    except FAULTS:
+        connection.terminate()
+
+
 async def open_postgresql(url: str, clock: Clock | None) -> PostgresqlDatabase:
     """Raises StartError."""
     try:
         await _migrate(url)
         pool = await create_pool(url)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+    except (*FAULTS, ValueError) as error:
         raise StartError(f"database {_without_password(url)} cannot be used: {error}") from error
     notifications = Notifications(url, pool, Changes())
     notifications.start()
@@ -176,6 +183,7 @@ def _translate(error: Exception) -> Exception:
             | asyncpg.OperatorInterventionError()
             | asyncpg.InsufficientResourcesError()
             | asyncpg.InterfaceError()
+            | asyncpg.InternalClientError()
             | OSError()
             | TimeoutError()
         ):
