@@ -18,6 +18,7 @@ from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
+from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import projects
 from wingbeat.operations.firing import Firer
@@ -70,7 +71,11 @@ async def serve(settings: Settings, announce: Announce) -> None:
             on_started=lambda: announce(_banner(settings, address)),
             on_stopping=draining.begin,
         )
-        loops = [*node.loops, *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces)]
+        loops = [
+            *node.loops,
+            *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
+            Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
+        ]
         async with kept_going(loops, database.changes):
             await listener.serve()
         going_on = await node.leave()

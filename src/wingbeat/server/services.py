@@ -1,10 +1,11 @@
-"""The services of the Flyte API that this server mounts."""
+"""The services that this server mounts: those of the Flyte API, and our own."""
 
 from collections.abc import Mapping, Sequence
 
 from wingbeat.config.settings import Settings
 from wingbeat.operations.firing import Firer
 from wingbeat.rpc.actions_service import Actions
+from wingbeat.rpc.automation_service import Automation
 from wingbeat.rpc.cluster_service import Clusters
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.identity_service import Identity
@@ -18,7 +19,18 @@ from wingbeat.server.node import RunningNode
 from wingbeat.server.storage import Storage
 from wingbeat.store.database import Database
 
-SERVICES: tuple[type, ...] = (Actions, Clusters, DataProxy, Identity, Images, Projects, Runs, Tasks, Triggers)
+SERVICES: tuple[type, ...] = (
+    Actions,
+    Automation,
+    Clusters,
+    DataProxy,
+    Identity,
+    Images,
+    Projects,
+    Runs,
+    Tasks,
+    Triggers,
+)
 
 _INSIDE = "used between the parts of the Go implementation, never by clients"
 NOT_SERVED: Mapping[str, str] = {
@@ -58,6 +70,7 @@ def services(
     )
     return (
         Actions(database),
+        Automation(database, domains, defaults),
         Clusters(),
         data_proxy,
         Identity(),

@@ -22,11 +22,16 @@ _TYPES = {
 }
 
 
+COLUMNS = tuple(_TYPES)
+
+
 class FireKind(StrEnum):
-    """What made a trigger fire. Only `SCHEDULE` has slots."""
+    """What made a trigger fire. Only the keys of `SCHEDULE` are slots."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    BACKFILL = "backfill"
+    """A slot of the past that somebody wanted; the key is `<backfill id>:<slot>`."""
 
 
 class Outcome(StrEnum):
@@ -60,9 +65,13 @@ def fired(trigger_id: int, revision: int, slot: datetime, run_name: str) -> Fire
 
 
 def missed(trigger_id: int, revision: int, first: datetime, last: datetime, count: int, reason: str) -> Fire:
-    return Fire(
-        trigger_id, FireKind.SCHEDULE, slot_key(first), Outcome.MISSED, reason, first, last, count, revision, None
-    )
+    return unfired(Outcome.MISSED, trigger_id, revision, first, last, count, reason)
+
+
+def unfired(
+    outcome: Outcome, trigger_id: int, revision: int, first: datetime, last: datetime, count: int, reason: str
+) -> Fire:
+    return Fire(trigger_id, FireKind.SCHEDULE, slot_key(first), outcome, reason, first, last, count, revision, None)
 
 
 def slot_key(slot: datetime) -> str:
@@ -101,10 +110,11 @@ async def latest(tx: Transaction, trigger_id: int, *, limit: int) -> list[tuple[
         trigger_id,
         limit,
     )
-    return [(from_micros(row["decided_at"]), _fire(row)) for row in rows]
+    return [(from_micros(row["decided_at"]), fire_of(row)) for row in rows]
 
 
-def _fire(row: Row) -> Fire:
+def fire_of(row: Row) -> Fire:
+    """From a row with `COLUMNS`."""
     return Fire(
         trigger_id=row["trigger_id"],
         kind=FireKind(row["kind"]),

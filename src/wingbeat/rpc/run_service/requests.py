@@ -33,7 +33,7 @@ def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any]) -> 
         source=_source(request.source),
         run_start_time=times.from_proto(request.run_start_time) if request.HasField("run_start_time") else None,
         caller=caller(ctx).subject,
-        request_id=_request_id(ctx.request_headers()),
+        request_id=request_id(ctx.request_headers()),
     )
 
 
@@ -86,6 +86,7 @@ def _source(source: run_definition_pb2.RunSource) -> str:
         raise InvalidArgument(f"source {int(source)} is not a RunSource") from None
 
 
-def _request_id(headers: Mapping[str, str]) -> str | None:
-    request_id = headers.get(REQUEST_ID, "")
-    return request_id if 0 < len(request_id) <= MAX_REQUEST_ID else None
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The caller's own id of the request, by which it can be repeated."""
+    given = headers.get(REQUEST_ID, "")
+    return given if 0 < len(given) <= MAX_REQUEST_ID else None

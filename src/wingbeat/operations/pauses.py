@@ -1,0 +1,67 @@
+"""Pausing triggers with a reason and an end. A pause is a deactivation that knows why, and when it is over.
+
+Whatever else changes the trigger ends the pause, too: its own end then changes nothing any more.
+"""
+
+from datetime import datetime
+
+from wingbeat.core.ids import TriggerName
+from wingbeat.core.trigger import Trigger
+from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
+from wingbeat.operations import triggers
+from wingbeat.store import firings, pauses
+from wingbeat.store import triggers as stored
+from wingbeat.store.changes import SCHEDULE
+from wingbeat.store.database import Transaction
+from wingbeat.store.pauses import Pause
+
+
+async def find(tx: Transaction, name: TriggerName) -> Trigger:
+    """A trigger that something can be done with.
+
+    Raises NotFound for one that never was, FailedPrecondition for one that is deleted.
+    """
+    trigger = await stored.find(tx, name, deleted=True)
+    if trigger is None:
+        raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
+    if trigger.deleted_at is not None:
+        raise FailedPrecondition(
+            f"trigger {name.name!r} of task {name.task!r} was deleted at {trigger.deleted_at:%Y-%m-%d %H:%M:%SZ}:"
+            " deploy it again first"
+        )
+    return trigger
+
+
+async def pause(tx: Transaction, name: TriggerName, *, reason: str, until: datetime | None, by: str) -> None:
+    """Deactivate, and remember why and until when; a trigger that is paused gets the new reason and end.
+
+    Raises NotFound, FailedPrecondition, and InvalidArgument for an end that is past.
+    """
+    if until is not None and until <= tx.now:
+        raise InvalidArgument(f"until is {until.isoformat()}: it must be later than now, {tx.now.isoformat()}")
+    trigger = await find(tx, name)
+    await triggers.set_active(tx, [name], False, by=by)
+    paused = (await stored.find_many(tx, [trigger.id]))[trigger.id]
+    await pauses.put(tx, Pause(paused.id, paused.revision, reason, until, by, tx.now))
+    tx.changed(SCHEDULE)
+
+
+async def resume(tx: Transaction, name: TriggerName, *, by: str) -> None:
+    """Activate; the time of the pause is not caught up. Raises NotFound, FailedPrecondition."""
+    trigger = await find(tx, name)
+    await triggers.set_active(tx, [name], True, by=by)
+    await pauses.remove(tx, trigger.id)
+
+
+async def resume_ended(tx: Transaction, *, limit: int) -> int:
+    """Resume the triggers whose pause is over, in the name of who paused them; how many pauses ended."""
+    ids = sorted(await pauses.ended(tx, limit))
+    await firings.lock(tx, ids)
+    current, paused = await stored.find_many(tx, ids), await pauses.find_many(tx, ids)
+    over = [each for each in paused.values() if each.until is not None and each.until <= tx.now]
+    for each in over:
+        trigger = current[each.trigger_id]
+        if each.holds(trigger):
+            await triggers.set_active(tx, [trigger.name], True, by=each.paused_by)
+        await pauses.remove(tx, trigger.id)
+    return len(over)

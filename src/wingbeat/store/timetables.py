@@ -1,0 +1,116 @@
+"""What `schedule` and `backlog` say, for those who only look: nothing is locked here and nothing decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wingbeat.core.ids import Scope, TriggerName
+from wingbeat.core.schedule import Schedule, decode
+from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_moment, placeholders, to_micros
+
+_COLUMNS = "s.trigger_id, s.schedule, s.anchor, s.decided_until, s.next_fire_at, s.failures, s.error"
+_NAME = "t.project, t.domain, t.task_name, t.name"
+_TABLES = "schedule s JOIN trigger_spec t ON t.trigger_id = s.trigger_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When one trigger fires, and why it does not as it should, if so."""
+
+    trigger_id: int
+    name: TriggerName
+    schedule: Schedule | None
+    anchor: datetime
+    decided_until: datetime
+    next_fire_at: datetime | None
+    failures: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """What is due and not done, over all triggers."""
+
+    active: int
+    overdue: int
+    oldest_undecided: datetime | None
+    backlogs: int
+    behind: int
+    """Triggers that have a backlog."""
+    oldest_backlog: datetime | None
+    failing: int
+
+
+async def find_many(tx: Transaction, ids: Sequence[int]) -> dict[int, Timetable]:
+    if not ids:
+        return {}
+    rows = await tx.fetch(
+        f"SELECT {_COLUMNS}, {_NAME} FROM {_TABLES} WHERE s.trigger_id IN ({placeholders(1, len(ids))})", *ids
+    )
+    return {row["trigger_id"]: _timetable(row) for row in rows}
+
+
+async def going(tx: Transaction, scope: Scope | None, *, limit: int) -> list[Timetable]:
+    """Of the triggers that fire by themselves, in the order in which they were made."""
+    where, args = (
+        ("", ()) if scope is None else (" AND t.project = $2 AND t.domain = $3", (scope.project, scope.domain))
+    )
+    values: tuple[Value, ...] = (limit, *args)
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS}, {_NAME} FROM {_TABLES}
+         WHERE s.next_fire_at IS NOT NULL{where}
+         ORDER BY s.trigger_id LIMIT $1
+        """,
+        *values,
+    )
+    return [_timetable(row) for row in rows]
+
+
+async def failing(tx: Transaction, limit: int) -> list[Timetable]:
+    """Those whose last decisions failed, the worst first."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS}, {_NAME} FROM {_TABLES}
+         WHERE s.failures > 0 ORDER BY s.failures DESC, s.trigger_id LIMIT $1
+        """,
+        limit,
+    )
+    return [_timetable(row) for row in rows]
+
+
+async def lateness(tx: Transaction) -> Lateness:
+    (row,) = await tx.fetch(
+        """
+        SELECT (SELECT count(*) FROM schedule WHERE next_fire_at IS NOT NULL) AS active,
+               (SELECT count(*) FROM schedule WHERE next_fire_at <= $1) AS overdue,
+               (SELECT min(next_fire_at) FROM schedule WHERE next_fire_at <= $1) AS oldest_undecided,
+               (SELECT count(*) FROM schedule WHERE failures > 0) AS failing,
+               (SELECT count(*) FROM backlog) AS backlogs,
+               (SELECT count(DISTINCT trigger_id) FROM backlog) AS behind,
+               (SELECT min(after) FROM backlog) AS oldest_backlog
+        """,
+        to_micros(tx.now),
+    )
+    return Lateness(
+        active=row["active"],
+        overdue=row["overdue"],
+        oldest_undecided=maybe_moment(row["oldest_undecided"]),
+        backlogs=row["backlogs"],
+        behind=row["behind"],
+        oldest_backlog=maybe_moment(row["oldest_backlog"]),
+        failing=row["failing"],
+    )
+
+
+def _timetable(row: Row) -> Timetable:
+    return Timetable(
+        trigger_id=row["trigger_id"],
+        name=TriggerName(row["project"], row["domain"], row["task_name"], row["name"]),
+        schedule=decode(row["schedule"]) if row["schedule"] else None,
+        anchor=from_micros(row["anchor"]),
+        decided_until=from_micros(row["decided_until"]),
+        next_fire_at=maybe_moment(row["next_fire_at"]),
+        failures=row["failures"],
+        error=row["error"] or "",
+    )
