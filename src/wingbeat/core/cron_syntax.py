@@ -69,17 +69,27 @@ def parse_duration(text: str) -> timedelta:
 
     Raises InvalidArgument, also when it is longer than `LONGEST_DURATION`.
     """
-    body = text[1:] if text.startswith(("+", "-")) else text
-    if body != "0" and not _DURATION.fullmatch(body):
+    length = duration(text)
+    if length is None:
         raise InvalidArgument(f"'@every {text}' has no duration: use hours, minutes and seconds such as 1h30m10s")
+    if abs(length) > LONGEST_DURATION:
+        raise InvalidArgument(f"'@every {text}' is too long: use at most {LONGEST_DURATION.days} days, in hours")
+    return max(length, timedelta(seconds=1))
+
+
+def duration(text: str) -> timedelta | None:
+    """Read Go's syntax of durations, truncated to seconds; None when it is none.
+
+    One that Go could not hold becomes a second longer than `LONGEST_DURATION`.
+    """
+    sign, body = (-1 if text.startswith("-") else 1), text[1:] if text.startswith(("+", "-")) else text
+    if body != "0" and not _DURATION.fullmatch(body):
+        return None
     nanoseconds = sum(
         int(whole + fraction) * _NANOSECONDS[unit] // 10 ** len(fraction)
         for whole, fraction, unit in _DURATION_PART.findall(body)
     )
-    seconds = nanoseconds // _NANOSECONDS["s"]
-    if seconds > LONGEST_DURATION // timedelta(seconds=1):
-        raise InvalidArgument(f"'@every {text}' is too long: use at most {LONGEST_DURATION.days} days, in hours")
-    return timedelta(seconds=1 if text.startswith("-") else max(seconds, 1))
+    return sign * timedelta(seconds=min(nanoseconds // _NANOSECONDS["s"], LONGEST_DURATION // timedelta(seconds=1) + 1))
 
 
 class _Set(NamedTuple):

@@ -3,20 +3,20 @@
 Live slots come first; what was late is caught up in between, so many runs in a cycle and no more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from opentelemetry.trace import Span, TracerProvider
 
 from wingbeat.core.rate import TokenBucket
 from wingbeat.errors import Unavailable, WingbeatError
-from wingbeat.operations import firing
+from wingbeat.operations import firing, watching
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import firings
+from wingbeat.store import firings, run_ends
 from wingbeat.store.database import Database, Transaction
 from wingbeat.telemetry import Metrics
 
@@ -46,6 +46,19 @@ class _Fire(Protocol):
     async def __call__(self, tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Live slots or late ones."""
+
+    fire: _Fire
+    waiting: Callable[[Transaction, int], Coroutine[Any, Any, list[int]]]
+    """The triggers that `fire` would look at."""
+
+
+_LIVE = _Slots(firing.fire_due, firings.due_ids)
+_LATE = _Slots(firing.fire_backlogs, firings.late_ids)
+
+
 class Scheduler:
     def __init__(
         self,
@@ -72,6 +85,7 @@ class Scheduler:
     async def tick(self) -> float | None:
         """Fire what is due. Returns the seconds until there is more to do, or None: when something changes."""
         await self._bring_zones_up_to_date()
+        await self._hear_of_ends()
         await self._fire_live()
         await self._catch_up()
         return await self._seconds_to_next()
@@ -80,10 +94,17 @@ class Scheduler:
         while not self._zones_current:
             self._zones_current = await self._database.write(firing.recompute_stale) < firing.STALE_BATCH
 
+    async def _hear_of_ends(self) -> None:
+        while await self._database.read(lambda tx: run_ends.triggers(tx, 1)):
+            await self._database.write(lambda tx: watching.hear_of_ends(tx, BATCH))
+
     async def _fire_live(self) -> None:
         while True:
             granted = self._tokens.take(BATCH, self._steady())
-            if not granted or (await self._round(firing.fire_due, granted)).claimed < granted:
+            if not granted:
+                return
+            done = await self._round(_LIVE, granted)
+            if max(done.claimed, done.decided) < granted:
                 return
 
     async def _catch_up(self) -> None:
@@ -92,51 +113,60 @@ class Scheduler:
             self._late_left = self._pace.catch_up or firings.EVERYTHING
             self._cycle_ends = self._steady() + self._pace.cycle.total_seconds()
         while granted := self._tokens.take(min(BATCH, self._late_left), self._steady()):
-            done = await self._round(firing.fire_backlogs, granted)
+            done = await self._round(_LATE, granted)
             self._late_left -= done.fired
             if not done.claimed:
                 return
             await self._fire_live()
 
-    async def _round(self, fire: _Fire, granted: int) -> Round:
+    async def _round(self, slots: _Slots, granted: int) -> Round:
         """One transaction; what was granted and not used is given back."""
         with self._span() as span:
             try:
-                done = await self._database.write(lambda tx: fire(tx, self._firer, limit=granted))
+                done = await self._database.write(lambda tx: slots.fire(tx, self._firer, limit=granted))
             except Unavailable:
                 self._tokens.give_back(granted)
                 raise
             except Exception:
                 log.exception("a batch of fires failed: trying each trigger by itself")
-                done = await self._one_by_one(fire, granted)
+                done = await self._one_by_one(slots, granted)
             if span and done.claimed:
                 span.set_attributes({"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed})
         self._tokens.give_back(granted - done.fired)
         self._metrics.fires.labels("fired").inc(done.fired)
-        self._metrics.fires.labels("missed").inc(done.missed)
+        self._metrics.fires.labels("missed").inc(done.missed + done.forgone)
+        self._metrics.fires.labels("skipped").inc(done.skipped)
         for lag in done.lags:
             self._metrics.fire_lag_seconds.observe(lag.total_seconds())
         return done
 
-    async def _one_by_one(self, fire: _Fire, granted: int) -> Round:
+    async def _one_by_one(self, slots: _Slots, granted: int) -> Round:
         """The same for one trigger after the other: only the culprit is put off, and it says why."""
         rounds: list[Round] = []
-        for trigger_id in await self._database.read(lambda tx: firings.due_ids(tx, granted)):
-            try:
-                rounds.append(
-                    await self._database.write(lambda tx, only=trigger_id: fire(tx, self._firer, limit=1, only=only))
-                )
-            except Unavailable:
-                raise
-            except Exception as error:
-                text = str(error) if isinstance(error, WingbeatError) else f"{type(error).__name__}: {error}"
-                log.exception("a trigger cannot be fired", trigger_id=trigger_id)
-                await self._database.write(lambda tx, culprit=trigger_id, text=text: firing.postpone(tx, culprit, text))
+        left = granted
+        for trigger_id in await self._database.read(lambda tx: slots.waiting(tx, granted)):
+            rounds.append(await self._one(slots, trigger_id, left))
+            left -= rounds[-1].decided
+            if left <= 0:
+                break
         return Round(
-            claimed=sum(done.claimed for done in rounds),
+            claimed=len(rounds),
             lags=tuple(lag for done in rounds for lag in done.lags),
             missed=sum(done.missed for done in rounds),
+            skipped=sum(done.skipped for done in rounds),
+            forgone=sum(done.forgone for done in rounds),
         )
+
+    async def _one(self, slots: _Slots, trigger_id: int, limit: int) -> Round:
+        try:
+            return await self._database.write(lambda tx: slots.fire(tx, self._firer, limit=limit, only=trigger_id))
+        except Unavailable:
+            raise
+        except Exception as error:
+            text = str(error) if isinstance(error, WingbeatError) else f"{type(error).__name__}: {error}"
+            log.exception("a trigger cannot be fired", trigger_id=trigger_id)
+            await self._database.write(lambda tx: firing.postpone(tx, trigger_id, text))
+            return Round(claimed=1, lags=(), missed=0)
 
     async def _seconds_to_next(self) -> float | None:
         async def body(tx: Transaction) -> tuple[float | None, float | None]:

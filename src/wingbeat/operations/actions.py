@@ -23,7 +23,7 @@ from wingbeat.core.launch import output_prefix
 from wingbeat.core.retry import LOST, RetryPolicy, retry_after
 from wingbeat.core.run import Run
 from wingbeat.errors import NotFound
-from wingbeat.store import actions, events, queue, runs
+from wingbeat.store import actions, events, queue, run_ends, runs
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Transaction
 
@@ -215,6 +215,8 @@ async def _close(tx: Transaction, action: Action, phase: Phase, at: datetime) ->
     lasted = at - action.created_at
     await actions.save(tx, replace(action, phase=phase, ended_at=at, duration_ms=round(lasted.total_seconds() * 1000)))
     await queue.remove(tx, action.id)
+    if action.trigger is not None:
+        await run_ends.append(tx, action.trigger, run_name=action.id.run.name, phase=phase, at=at)
     # Locks are taken from parents to children only, so that two ends never wait for each other.
     for child in await queue.children(tx, action.id):
         await abort(tx, child, action.abort_reason or f"its parent {action.id.name} is over: {phase.name}")

@@ -1,22 +1,26 @@
 """Firing by the clock. One transaction claims what is due, starts the runs, writes the ledger and moves the watermarks.
 
-So any number of schedulers may do it at once, and one that dies at any moment has done all of it or nothing.
+So any number of schedulers may do it at once, and one that dies at any moment has done all of it or nothing. Locks are
+taken in this order: schedules, groups, backlogs, actions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
+from wingbeat.core.admission import Admission
+from wingbeat.core.backlog import Backlog, Unfired, skipped
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.task import StoredTask
-from wingbeat.core.trigger import Backlog, Due, Trigger, back_off, catch_up, due, moved
+from wingbeat.core.trigger import Due, Firing, Trigger, back_off, catch_up, due, moved, serve
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import projects, runs
+from wingbeat.operations import actions, projects, runs, standing
 from wingbeat.operations.runs import RunDefaults, RunOrder
-from wingbeat.store import fires, firings, tasks, triggers
+from wingbeat.operations.triggers import ledger_row
+from wingbeat.store import fires, firings, tasks, triggers, unfinished
 from wingbeat.store import runs as stored_runs
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire
@@ -25,6 +29,7 @@ SOURCE = "RUN_SOURCE_SCHEDULE_TRIGGER"
 STALE_BATCH = 1000
 PERMANENT = (InvalidArgument, NotFound, FailedPrecondition)
 """What no retry of the same slot can mend."""
+CANCELLED = "the next slot of its trigger fired (overlap: cancel-other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,19 @@ class Round:
     """For each run that was started, how long after its slot."""
     missed: int
     """Slots that can never fire."""
+    skipped: int = 0
+    """Slots that policies leave out."""
+    forgone: int = 0
+    """Slots that are missed because policies make up for nothing so late."""
 
     @property
     def fired(self) -> int:
         return len(self.lags)
+
+    @property
+    def decided(self) -> int:
+        """Slots: as many as asked for means that more may be due."""
+        return self.fired + self.missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +81,36 @@ class _Slots:
 async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
     claimed = await firings.claim_due(tx, limit, only=only)
+    lines = await _lines(tx, claimed)
+    standings = await standing.read(tx, claimed, waiting=lines)
     decisions: list[Due] = []
     left = limit
     for firing in claimed:
-        decision = due(firing, tx.now, left)
+        decision = due(firing, tx.now, left, standings.of(firing))
+        standings.count(firing, fired=len(decision.fires), cancelled=decision.cancels)
         left -= len(decision.fires)
         decisions.append(decision)
+    superseded = await _cancel(tx, [each.firing for each in decisions if each.cancels], lines)
     slots = [_Slots(each.firing.trigger_id, each.firing.revision, each.fires) for each in decisions if each.fires]
     started = await _start(tx, firer, slots)
     await firings.add_backlogs(tx, [each.backlog for each in decisions if each.backlog])
+    await firings.park(tx, [each.waiting for each in decisions if each.waiting])
     await firings.advance(tx, [each.firing for each in decisions])
-    return replace(started, claimed=len(claimed))
+    unfired = [*superseded, *(unfired for each in decisions for unfired in each.unfired)]
+    return replace(await _pass_over(tx, started, unfired), claimed=len(claimed))
 
 
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for late slots, in turn over all triggers that have some."""
-    claimed = await firings.claim_backlogs(tx, limit, only=only)
+    claimed, held = await firings.claim_backlogs(tx, limit, only=only)
     share = max(1, limit // len(claimed)) if claimed else 0
+    bound = {each.trigger_id for each in held.values() if each.policies.ordered or each.policies.max_runs}
     slots: list[_Slots] = []
     left: list[Backlog] = []
     done: list[Backlog] = []
     for backlog in claimed:
+        if backlog.trigger_id in bound:
+            continue
         moments, rest = catch_up(backlog, share)
         if moments:
             slots.append(_Slots(backlog.trigger_id, backlog.revision, moments))
@@ -95,9 +118,12 @@ async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int 
             left.append(rest)
         else:
             done.append(backlog)
+    served = await _serve(tx, [held[trigger_id] for trigger_id in sorted(bound)], share)
+    slots += [_Slots(each.trigger_id, each.revision, admitted.fires) for each, admitted in served if admitted.fires]
     started = await _start(tx, firer, slots)
     await firings.serve_backlogs(tx, left=left, done=done)
-    return replace(started, claimed=len(claimed))
+    unfired = [unfired for _, admitted in served for unfired in admitted.unfired]
+    return replace(await _pass_over(tx, started, unfired), claimed=len(claimed))
 
 
 async def postpone(tx: Transaction, trigger_id: int, error: str) -> None:
@@ -112,6 +138,58 @@ async def recompute_stale(tx: Transaction) -> int:
     stale = await firings.stale(tx, STALE_BATCH)
     await firings.save(tx, [moved(firing, firing.decided_until) for firing in stale])
     return len(stale)
+
+
+async def _lines(tx: Transaction, claimed: Iterable[Firing]) -> dict[int, list[Backlog]]:
+    """What stands before new slots, of the triggers whose slots stand in line."""
+    lines: dict[int, list[Backlog]] = {}
+    for backlog in await firings.backlogs(tx, [each.trigger_id for each in claimed if each.policies.ordered]):
+        lines.setdefault(backlog.trigger_id, []).append(backlog)
+    return lines
+
+
+async def _serve(tx: Transaction, held: Sequence[Firing], share: int) -> list[tuple[Backlog, Admission]]:
+    """Decide about all backlogs of triggers whose policies have a say, and write what is left of them."""
+    lines: dict[int, list[Backlog]] = {}
+    for backlog in await firings.backlogs(tx, [firing.trigger_id for firing in held]):
+        lines.setdefault(backlog.trigger_id, []).append(backlog)
+    standings = await standing.read(tx, held)
+    decided: list[tuple[Backlog, Admission]] = []
+    cancelling: list[Firing] = []
+    for firing in held:
+        served, after = serve(lines.get(firing.trigger_id, []), firing, standings.of(firing), share)
+        fired, cancels = sum(len(each.fires) for _, each in served), any(each.cancels for _, each in served)
+        standings.count(firing, fired=fired, cancelled=cancels)
+        if cancels:
+            cancelling.append(firing)
+        if after.started != firing.started:
+            await firings.advance(tx, [after])
+        decided += served
+    await _cancel(tx, cancelling, {})
+    await firings.serve_backlogs(tx, left=(), done=[backlog for line in lines.values() for backlog in line])
+    await firings.add_backlogs(tx, [each.left for _, each in decided if each.left])
+    await firings.park(tx, [each.waiting for _, each in decided if each.waiting])
+    return decided
+
+
+async def _cancel(tx: Transaction, fired: Iterable[Firing], lines: Mapping[int, Sequence[Backlog]]) -> list[Unfired]:
+    """Abort the runs of these triggers that are not over; the slots that wait behind them are superseded."""
+    superseded: list[Unfired] = []
+    for firing in fired:
+        for root in await unfinished.roots(tx, firing.trigger_id):
+            await actions.abort(tx, root, CANCELLED)
+        waiting = lines.get(firing.trigger_id, ())
+        await firings.serve_backlogs(tx, left=(), done=waiting)
+        superseded += [unfired for slots in waiting for unfired in skipped(slots, "superseded by a later slot")]
+    return superseded
+
+
+async def _pass_over(tx: Transaction, done: Round, unfired: Iterable[Unfired]) -> Round:
+    """Slots that come to nothing are in the ledger with the reason."""
+    rows = [row for each in unfired if (row := ledger_row(each))]
+    await fires.insert(tx, rows)
+    numbers = {outcome: sum(row.count for row in rows if row.outcome is outcome) for outcome in fires.Outcome}
+    return replace(done, skipped=numbers[fires.Outcome.SKIPPED], forgone=numbers[fires.Outcome.MISSED])
 
 
 async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots]) -> Round:

@@ -7,11 +7,22 @@ that came due before a pause or a deletion is missed, and the ledger says so. No
 from collections.abc import Sequence
 from dataclasses import replace as changed
 
+from wingbeat.core.backlog import Unfired
 from wingbeat.core.ids import TaskId, TriggerName
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.schedule import count_between, last_between, next_after
-from wingbeat.core.trigger import Backlog, Deployment, Firing, RevisionAction, Trigger, moved, redeployed
+from wingbeat.core.trigger import (
+    Deployment,
+    Firing,
+    RevisionAction,
+    Trigger,
+    group_of,
+    moved,
+    owed,
+    redeployed,
+    undecided_slots,
+)
 from wingbeat.errors import Conflict, NotFound
 from wingbeat.operations import projects
 from wingbeat.store import fires, firings, tasks, triggers
@@ -95,15 +106,17 @@ async def record_manual_fire(tx: Transaction, trigger: Trigger, run: Run) -> Non
     await fires.insert(tx, [fire])
 
 
-def missed_range(backlog: Backlog, reason: str) -> Fire | None:
-    """The ledger row that closes a backlog; None when no slot is left in it."""
-    schedule, anchor = backlog.schedule, backlog.anchor
-    first = next_after(schedule, backlog.after, anchor)
-    last = last_between(schedule, backlog.after, backlog.until, anchor)
+def ledger_row(unfired: Unfired) -> Fire | None:
+    """The row for slots that come to nothing; None when there are none."""
+    slots = unfired.slots
+    schedule, anchor = slots.schedule, slots.anchor
+    first = next_after(schedule, slots.after, anchor)
+    last = last_between(schedule, slots.after, slots.until, anchor)
     if first is None or last is None:
         return None
-    count = count_between(schedule, backlog.after, backlog.until, anchor)
-    return fires.missed(backlog.trigger_id, backlog.revision, first, last, count, reason)
+    count = count_between(schedule, slots.after, slots.until, anchor)
+    outcome = Outcome(unfired.outcome)
+    return fires.unfired(outcome, slots.trigger_id, slots.revision, first, last, count, unfired.reason)
 
 
 async def _put(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
@@ -140,7 +153,17 @@ async def _create(tx: Transaction, wanted: Deployment, *, by: str) -> Trigger:
         triggered_at=None,
     )
     trigger = changed(trigger, id=await triggers.insert(tx, trigger))
-    firing = Firing(trigger.id, 1, wanted.schedule, wanted.active, tx.now, tx.now, next_fire_at=None)
+    firing = Firing(
+        trigger_id=trigger.id,
+        revision=1,
+        schedule=wanted.schedule,
+        active=wanted.active,
+        anchor=tx.now,
+        decided_until=tx.now,
+        next_fire_at=None,
+        policies=wanted.policies,
+        group=group_of(wanted),
+    )
     await firings.insert(tx, moved(firing, tx.now))
     await triggers.append_revisions(tx, "DEPLOY", [trigger])
     return trigger
@@ -161,7 +184,7 @@ async def _redeploy(tx: Transaction, wanted: Deployment, current: Trigger, firin
         deleted_at=None,
     )
     if trigger.active:
-        await firings.add_backlogs(tx, _owed(firing, tx))
+        await _settle(tx, firing)
     else:
         await _close(tx, [firing], "deactivated by a deploy before it could fire")
     await triggers.update(tx, [trigger])
@@ -199,23 +222,28 @@ async def _change(tx: Transaction, action: RevisionAction, new: Sequence[Trigger
     await firings.save(
         tx,
         [
-            moved(changed(firing, revision=trigger.revision, active=trigger.active), max(tx.now, firing.decided_until))
+            moved(
+                changed(firing, revision=trigger.revision, active=trigger.active, failed_runs=0),
+                max(tx.now, firing.decided_until),
+            )
             for trigger, firing in zip(new, old, strict=True)
         ],
     )
 
 
-def _owed(firing: Firing, tx: Transaction) -> list[Backlog]:
-    """What came due and was not decided yet."""
-    if firing.schedule is None or firing.next_fire_at is None or firing.next_fire_at > tx.now:
-        return []
-    return [Backlog(firing.trigger_id, firing.revision, firing.schedule, firing.anchor, firing.decided_until, tx.now)]
+async def _settle(tx: Transaction, firing: Firing) -> None:
+    """What came due stays owed, as the policies have it; what waits is looked at again under the new ones."""
+    backlog, unfired = owed(firing, tx.now)
+    if firing.policies.ordered:
+        await firings.wake(tx, [firing.trigger_id])
+    await firings.add_backlogs(tx, [backlog] if backlog else [])
+    await fires.insert(tx, [row for each in unfired if (row := ledger_row(each))])
 
 
 async def _close(tx: Transaction, stopped: Sequence[Firing], reason: str) -> None:
     """Nothing of these triggers fires any more: what they still owe is missed."""
     late = await firings.backlogs(tx, [firing.trigger_id for firing in stopped])
-    owed = [backlog for firing in stopped for backlog in _owed(firing, tx)]
-    rows = [missed_range(backlog, reason) for backlog in (*late, *owed)]
+    undecided = [backlog for firing in stopped if (backlog := undecided_slots(firing, tx.now))]
+    rows = [ledger_row(Unfired(backlog, "missed", reason)) for backlog in (*late, *undecided)]
     await fires.insert(tx, [row for row in rows if row])
     await firings.serve_backlogs(tx, left=(), done=late)

@@ -5,11 +5,13 @@ It is always taken before anything else of a trigger is changed, several in the 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from wingbeat.core import policy
+from wingbeat.core.backlog import Backlog
 from wingbeat.core.cron import tzdata_version
 from wingbeat.core.schedule import decode, encode
-from wingbeat.core.trigger import Backlog, Firing
+from wingbeat.core.trigger import Firing, comes_due_at
 from wingbeat.store.database import (
     Row,
     Transaction,
@@ -23,7 +25,12 @@ from wingbeat.store.database import (
 
 EVERYTHING = 2**31
 """A limit for what is bounded by its nature."""
-_COLUMNS = "trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, failures"
+RECHECK = timedelta(minutes=1)
+"""How long waiting slots wait for word of a run's end before somebody looks by himself."""
+_COLUMNS = (
+    "trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, failures, policies, run_group,"
+    " started, failed_runs"
+)
 _BACKLOG_TYPES = {
     "trigger_id": "bigint",
     "until": "bigint",
@@ -72,21 +79,19 @@ async def claim_due(tx: Transaction, limit: int, *, only: int | None = None) -> 
 
 
 async def due_ids(tx: Transaction, limit: int) -> list[int]:
-    """The triggers that `claim_due` and `claim_backlogs` would look at, not locked."""
-    rows = await tx.fetch(
-        """
-        SELECT trigger_id FROM (SELECT trigger_id, wake_at FROM schedule WHERE wake_at <= $1
-                                UNION ALL SELECT trigger_id, wake_at FROM backlog WHERE wake_at <= $1) due
-         ORDER BY wake_at, trigger_id LIMIT $2
-        """,
-        to_micros(tx.now),
-        limit,
-    )
-    return list(dict.fromkeys(row["trigger_id"] for row in rows))
+    """The triggers that `claim_due` would look at, not locked."""
+    return await _ids_waiting(tx, "schedule", limit)
 
 
-async def claim_backlogs(tx: Transaction, limit: int, *, only: int | None = None) -> list[Backlog]:
-    """Backlogs, the least recently served first, with the schedule rows of their triggers locked."""
+async def late_ids(tx: Transaction, limit: int) -> list[int]:
+    """The triggers whose backlogs `claim_backlogs` would look at, not locked."""
+    return await _ids_waiting(tx, "backlog", limit)
+
+
+async def claim_backlogs(
+    tx: Transaction, limit: int, *, only: int | None = None
+) -> tuple[list[Backlog], dict[int, Firing]]:
+    """Backlogs, the least recently served first, and the firings of their triggers, locked."""
     turns = await tx.fetch(
         f"""
         SELECT trigger_id FROM backlog WHERE wake_at <= $1{_only(only)}
@@ -97,20 +102,21 @@ async def claim_backlogs(tx: Transaction, limit: int, *, only: int | None = None
     )
     ids = sorted({row["trigger_id"] for row in turns})
     if not ids:
-        return []
-    held = await tx.fetch(
+        return [], {}
+    rows = await tx.fetch(
         f"""
-        SELECT trigger_id FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
+        SELECT {_COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
          ORDER BY trigger_id{tx.skip_locked}
         """,
         *ids,
     )
-    return await _backlogs(tx, [row["trigger_id"] for row in held], f"AND wake_at <= {to_micros(tx.now)}", limit)
+    held = {row["trigger_id"]: _firing(row) for row in rows}
+    return await _backlogs(tx, list(held), f"AND wake_at <= {to_micros(tx.now)}", limit), held
 
 
 async def backlogs(tx: Transaction, ids: Sequence[int]) -> list[Backlog]:
-    """All that these triggers, whose schedule rows are locked, still owe."""
-    return await _backlogs(tx, ids, "", EVERYTHING)
+    """All that these triggers, whose schedule rows are locked, still owe, waiting or not; the oldest first."""
+    return sorted(await _backlogs(tx, ids, "", EVERYTHING), key=lambda each: (each.trigger_id, each.until))
 
 
 async def _backlogs(tx: Transaction, ids: Sequence[int], ready: str, limit: int) -> list[Backlog]:
@@ -145,16 +151,15 @@ async def next_wakes(tx: Transaction) -> Wakes:
 
 
 async def insert(tx: Transaction, firing: Firing) -> None:
+    state = _state(firing)
     await tx.execute(
         f"""
         INSERT INTO schedule
-            (trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, wake_at, tzdata)
-        VALUES ({placeholders(1, 9)})
+            (trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, wake_at, started,
+             policies, watches, run_group, failed_runs, tzdata)
+        VALUES ({placeholders(1, len(state))})
         """,
-        *_moved(firing)[:6],
-        maybe_micros(firing.next_fire_at),
-        maybe_micros(firing.next_fire_at),
-        tzdata_version(),
+        *state,
     )
 
 
@@ -164,10 +169,11 @@ async def save(tx: Transaction, firings: Iterable[Firing]) -> None:
         """
         UPDATE schedule
            SET revision = $2, schedule = $3, active = $4, anchor = $5, decided_until = $6, next_fire_at = $7,
-               wake_at = $7, failures = 0, error = NULL, tzdata = $8
+               wake_at = $8, started = $9, policies = $10, watches = $11, run_group = $12, failed_runs = $13,
+               tzdata = $14, failures = 0, error = NULL
          WHERE trigger_id = $1
         """,
-        [(*_moved(firing), tzdata_version()) for firing in firings],
+        [_state(firing) for firing in firings],
     )
 
 
@@ -175,10 +181,11 @@ async def advance(tx: Transaction, firings: Iterable[Firing]) -> None:
     """Move the watermarks of schedules that stay what they are: the narrow write of every fire."""
     await tx.update(
         """
-        UPDATE schedule SET decided_until = $2, next_fire_at = $3, wake_at = $3, failures = 0, error = NULL
+        UPDATE schedule
+           SET decided_until = $2, next_fire_at = $3, wake_at = $4, started = $5, failures = 0, error = NULL
          WHERE trigger_id = $1
         """,
-        [(f.trigger_id, to_micros(f.decided_until), maybe_micros(f.next_fire_at)) for f in firings],
+        [(firing.trigger_id, *_watermarks(firing)) for firing in firings],
     )
 
 
@@ -208,20 +215,54 @@ async def postpone(tx: Transaction, trigger_id: int, *, until: datetime, error: 
 
 
 async def add_backlogs(tx: Transaction, added: Iterable[Backlog]) -> None:
-    now = to_micros(tx.now)
-    rows = [
-        (
+    """To be caught up from now on."""
+    await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, tx.now) for backlog in added])
+
+
+async def park(tx: Transaction, waiting: Iterable[Backlog]) -> None:
+    """Slots wait for the end of a run. Those that follow a backlog without a gap become part of it."""
+    for backlog in waiting:
+        joined = await tx.execute(
+            "UPDATE backlog SET until = $4 WHERE trigger_id = $1 AND until = $2 AND revision = $3",
             backlog.trigger_id,
-            to_micros(backlog.until),
-            backlog.revision,
-            encode(backlog.schedule),
-            to_micros(backlog.anchor),
             to_micros(backlog.after),
-            now,
+            backlog.revision,
+            to_micros(backlog.until),
         )
-        for backlog in added
-    ]
-    await tx.insert("backlog", _BACKLOG_TYPES, rows)
+        if not joined:
+            await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, tx.now + RECHECK)])
+
+
+async def wake(tx: Transaction, ids: Iterable[int]) -> None:
+    """What waits of these triggers is looked at again now. Their schedule rows are locked."""
+    now = to_micros(tx.now)
+    await tx.update(
+        "UPDATE backlog SET wake_at = $2 WHERE trigger_id = $1 AND wake_at > $2", [(each, now) for each in ids]
+    )
+
+
+async def wake_group(tx: Transaction, group: str, limit: int) -> None:
+    """The same for the triggers of a group, whose lock is held: the `limit` backlogs that have waited longest."""
+    await tx.execute(
+        """
+        UPDATE backlog SET wake_at = $2
+         WHERE wake_at > $2
+           AND (trigger_id, until) IN (SELECT b.trigger_id, b.until
+                                         FROM backlog b JOIN schedule s ON s.trigger_id = b.trigger_id
+                                        WHERE s.run_group = $1
+                                        ORDER BY b.until, b.trigger_id LIMIT $3)
+        """,
+        group,
+        to_micros(tx.now),
+        limit,
+    )
+
+
+async def save_failed_runs(tx: Transaction, firings: Iterable[Firing]) -> None:
+    await tx.update(
+        "UPDATE schedule SET failed_runs = $2 WHERE trigger_id = $1",
+        [(firing.trigger_id, firing.failed_runs) for firing in firings],
+    )
 
 
 async def serve_backlogs(tx: Transaction, left: Iterable[Backlog], done: Iterable[Backlog]) -> None:
@@ -252,19 +293,42 @@ async def health(tx: Transaction, trigger_id: int) -> Health | None:
     return Health(row["failures"], row["error"], maybe_moment(row["next_fire_at"])) if row else None
 
 
+async def _ids_waiting(tx: Transaction, table: str, limit: int) -> list[int]:
+    rows = await tx.fetch(
+        f"SELECT trigger_id FROM {table} WHERE wake_at <= $1 ORDER BY wake_at, trigger_id LIMIT $2",
+        to_micros(tx.now),
+        limit,
+    )
+    return list(dict.fromkeys(row["trigger_id"] for row in rows))
+
+
 def _only(trigger_id: int | None) -> str:
     return "" if trigger_id is None else f" AND trigger_id = {trigger_id}"
 
 
-def _moved(firing: Firing) -> tuple[Value, ...]:
+def _state(firing: Firing) -> tuple[Value, ...]:
     return (
         firing.trigger_id,
         firing.revision,
         encode(firing.schedule) if firing.schedule else None,
         firing.active,
         to_micros(firing.anchor),
+        *_watermarks(firing),
+        policy.encode(firing.policies),
+        firing.policies.watching,
+        firing.group,
+        firing.failed_runs,
+        tzdata_version(),
+    )
+
+
+def _watermarks(firing: Firing) -> tuple[Value, ...]:
+    """`decided_until`, `next_fire_at`, `wake_at`, `started`."""
+    return (
         to_micros(firing.decided_until),
         maybe_micros(firing.next_fire_at),
+        maybe_micros(comes_due_at(firing)),
+        firing.started,
     )
 
 
@@ -278,6 +342,22 @@ def _firing(row: Row) -> Firing:
         decided_until=from_micros(row["decided_until"]),
         next_fire_at=maybe_moment(row["next_fire_at"]),
         failures=row["failures"],
+        policies=policy.decode(row["policies"]),
+        group=row["run_group"],
+        started=row["started"],
+        failed_runs=row["failed_runs"],
+    )
+
+
+def _backlog_row(backlog: Backlog, wake_at: datetime) -> tuple[Value, ...]:
+    return (
+        backlog.trigger_id,
+        to_micros(backlog.until),
+        backlog.revision,
+        encode(backlog.schedule),
+        to_micros(backlog.anchor),
+        to_micros(backlog.after),
+        to_micros(wake_at),
     )
 
 

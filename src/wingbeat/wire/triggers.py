@@ -4,8 +4,11 @@ from flyteidl2.common import identifier_pb2
 from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2, trigger_service_pb2
 
+from wingbeat.core import policy
 from wingbeat.core import schedule as schedules
+from wingbeat.core.cron import Cron
 from wingbeat.core.ids import TaskId, TriggerName
+from wingbeat.core.policy import Policies
 from wingbeat.core.schedule import RateUnit, Schedule
 from wingbeat.core.trigger import Deployment, Revision, Trigger
 from wingbeat.errors import InvalidArgument, Unimplemented
@@ -90,7 +93,8 @@ def _deployment(
 ) -> Deployment:
     kept = common_pb2.TriggerAutomationSpec()
     kept.CopyFrom(automation)
-    schedule = _schedule(name, automation)
+    policies = _policies(name, spec)
+    schedule = _schedule(name, automation, policies)
     kept.type = common_pb2.TYPE_SCHEDULE if schedule else common_pb2.TYPE_NONE
     return Deployment(
         name=name,
@@ -101,33 +105,51 @@ def _deployment(
         spec=spec.SerializeToString(deterministic=True),
         automation=kept.SerializeToString(deterministic=True),
         description=shorten(spec.description, MAX_DESCRIPTION_BYTES),
+        policies=policies,
     )
 
 
-def _schedule(name: TriggerName, automation: common_pb2.TriggerAutomationSpec) -> Schedule | None:
+def _policies(name: TriggerName, spec: trigger_definition_pb2.TriggerSpec) -> Policies:
+    try:
+        return policy.parse(spec.run_spec.annotations.values)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"trigger {name.name!r}: {error}") from error
+
+
+def _schedule(name: TriggerName, automation: common_pb2.TriggerAutomationSpec, policies: Policies) -> Schedule | None:
     match automation.WhichOneof("automation"):
         case "artifact":
             raise Unimplemented(f"trigger {name.name!r}: triggers on artifacts are not implemented yet; use a schedule")
         case "schedule":
             try:
-                return _schedule_from_proto(automation.schedule)
+                schedule = _schedule_from_proto(automation.schedule, policies)
             except InvalidArgument as error:
                 raise InvalidArgument(f"trigger {name.name!r} has an invalid schedule: {error}") from error
+            if policies.of_cron_only and not isinstance(schedule, Cron):
+                raise InvalidArgument(
+                    f"trigger {name.name!r}: annotations 'wingbeat/dst-gap' and 'wingbeat/dst-overlap' are for cron"
+                    " schedules: an interval does not look at the clock on the wall"
+                )
+            return schedule
         case _:
             return None
 
 
-def _schedule_from_proto(schedule: common_pb2.Schedule) -> Schedule:
+def _schedule_from_proto(schedule: common_pb2.Schedule, policies: Policies) -> Schedule:
     match schedule.WhichOneof("expression"):
         case "cron":
-            return schedules.parse(schedule.cron.expression, schedule.cron.timezone)
+            return _cron(schedule.cron.expression, schedule.cron.timezone, policies)
         case "cron_expression":
-            return schedules.parse(schedule.cron_expression)
+            return _cron(schedule.cron_expression, "", policies)
         case "rate":
             start = times.from_proto(schedule.rate.start_time) if schedule.rate.HasField("start_time") else None
             return schedules.fixed_rate(schedule.rate.value, _UNITS.get(schedule.rate.unit), start=start)
         case _:
             raise InvalidArgument("it is empty: set `cron`, `cron_expression` or `rate`")
+
+
+def _cron(expression: str, timezone: str, policies: Policies) -> Schedule:
+    return schedules.parse(expression, timezone, dst_gap=policies.dst_gap, dst_overlap=policies.dst_overlap)
 
 
 def _identifier(trigger: Trigger) -> identifier_pb2.TriggerIdentifier:

@@ -86,7 +86,9 @@ CREATE TABLE trigger_revision (
 );
 
 -- When a trigger fires: narrow, changed by every fire. The one lock for everything that changes firing.
--- `wake_at` is when the scheduler must look next: the next slot, or the retry of a decision that failed.
+-- `wake_at` is when the scheduler must look next: the next slot with its jitter, or the retry of a decision that failed.
+-- `policies` is empty for nearly all; `watches`: the end of a run decides something; triggers of one `run_group` share a
+-- limit; `started` counts towards max-runs, `failed_runs` towards pause-after-failures.
 CREATE TABLE schedule (
     trigger_id BIGINT PRIMARY KEY,
     revision BIGINT NOT NULL,
@@ -100,12 +102,19 @@ CREATE TABLE schedule (
     failures BIGINT NOT NULL DEFAULT 0,
     error TEXT,
     tzdata TEXT NOT NULL,
+    policies TEXT NOT NULL DEFAULT '',
+    watches BOOLEAN NOT NULL,
+    run_group TEXT,
+    started BIGINT NOT NULL DEFAULT 0,
+    failed_runs BIGINT NOT NULL DEFAULT 0,
     CHECK (wake_at IS NULL OR schedule IS NOT NULL)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX schedule_due ON schedule (wake_at, trigger_id) WHERE wake_at IS NOT NULL;
+CREATE INDEX schedule_by_group ON schedule (run_group) WHERE run_group IS NOT NULL;
 
 -- Slots in (`after`, `until`] that came due while nobody could fire them, caught up apart from live ones, the least
--- recently served first. They belong to the revision whose schedule they came from.
+-- recently served first. They belong to the revision whose schedule they came from. Those that wait for the end of a run
+-- have a `wake_at` in the future, in case that nobody hears of the end.
 CREATE TABLE backlog (
     trigger_id BIGINT NOT NULL,
     until BIGINT NOT NULL,
@@ -118,6 +127,18 @@ CREATE TABLE backlog (
     CHECK (after < until)
 );
 CREATE INDEX backlog_by_turn ON backlog (wake_at, trigger_id, until);
+
+-- Runs that ended, of triggers that watch theirs. A run's end appends here and touches nothing else of the trigger; the
+-- scheduler takes the rows away.
+CREATE TABLE run_end (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    trigger_id BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    run_name TEXT NOT NULL,
+    phase BIGINT NOT NULL,
+    at BIGINT NOT NULL
+);
+CREATE INDEX run_end_by_trigger ON run_end (trigger_id, id);
 
 -- The ledger: one row per fired slot, one per range of consecutive slots that did not fire.
 CREATE TABLE fire (
@@ -210,6 +231,7 @@ CREATE INDEX action_root_by_phase ON action (project, domain, phase, created_at 
 CREATE INDEX action_root_by_age ON action (project, domain, created_at, run) WHERE parent IS NULL;
 CREATE INDEX action_root_by_task ON action (task_project, task_domain, task_name, created_at, run) WHERE parent IS NULL;
 CREATE INDEX action_root_by_trigger ON action (trigger_id, created_at, run) WHERE trigger_id IS NOT NULL;
+CREATE INDEX action_unfinished_by_trigger ON action (trigger_id) WHERE trigger_id IS NOT NULL AND ended_at IS NULL;
 
 CREATE TABLE attempt (
     project TEXT NOT NULL,

@@ -1,0 +1,62 @@
+"""What the end of a run means for its trigger: slots that waited for it, and failures in a row that pause it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wingbeat.core.action import Phase
+from wingbeat.core.policy import PREFIX
+from wingbeat.core.trigger import Firing
+from wingbeat.operations import triggers
+from wingbeat.store import firings, run_ends, unfinished
+from wingbeat.store import triggers as stored
+from wingbeat.store.database import Transaction
+from wingbeat.store.run_ends import RunEnd
+
+PAUSED_BY = PREFIX + "pause-after-failures"
+WOKEN = 100
+"""Backlogs of a group that are looked at after one of its runs has ended: more than a limit lets fire at once."""
+
+
+async def hear_of_ends(tx: Transaction, limit: int) -> None:
+    """Take word of the runs of up to `limit` triggers; what waited for them is due now."""
+    ids = await run_ends.triggers(tx, limit)
+    if not ids:
+        return
+    held = await firings.lock(tx, ids)
+    groups = sorted({firing.group for firing in held.values() if firing.group})
+    await unfinished.lock_groups(tx, groups)
+    counted = [replace(held[id_], failed_runs=n) for id_, n in _failed_runs(held, await run_ends.take(tx, ids)).items()]
+    await firings.save_failed_runs(tx, counted)
+    await _pause(tx, [firing for firing in counted if _has_failed_enough(firing)])
+    await firings.wake(tx, ids)
+    for group in groups:
+        await firings.wake_group(tx, group, WOKEN)
+
+
+def _failed_runs(held: dict[int, Firing], ends: Iterable[RunEnd]) -> dict[int, int]:
+    """Failures in a row of the current revisions; a run that was aborted says nothing about the next one."""
+    failed: dict[int, int] = {}
+    for end in ends:
+        firing = held[end.trigger_id]
+        if firing.policies.pause_after_failures is None or end.revision != firing.revision:
+            continue
+        before = failed.get(firing.trigger_id, firing.failed_runs)
+        match end.phase:
+            case Phase.FAILED | Phase.TIMED_OUT:
+                failed[firing.trigger_id] = before + 1
+            case Phase.ABORTED:
+                pass
+            case _:
+                failed[firing.trigger_id] = 0
+    return failed
+
+
+def _has_failed_enough(firing: Firing) -> bool:
+    most = firing.policies.pause_after_failures
+    return firing.active and most is not None and firing.failed_runs >= most
+
+
+async def _pause(tx: Transaction, failed: Iterable[Firing]) -> None:
+    found = await stored.find_many(tx, [firing.trigger_id for firing in failed])
+    for trigger in found.values():
+        await triggers.set_active(tx, [trigger.name], False, by=PAUSED_BY)

@@ -1,0 +1,53 @@
+"""Rows of `run_end`: word of runs that ended, for triggers that watch theirs. Appended by the end, taken once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wingbeat.core.action import Phase, TriggerRef
+from wingbeat.store.changes import SCHEDULE
+from wingbeat.store.database import Transaction, placeholders, to_micros
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    trigger_id: int
+    revision: int
+    phase: Phase
+
+
+async def append(tx: Transaction, trigger: TriggerRef, *, run_name: str, phase: Phase, at: datetime) -> None:
+    """Nothing happens for a trigger that does not watch its runs."""
+    appended = await tx.execute(
+        """
+        INSERT INTO run_end (trigger_id, revision, run_name, phase, at)
+        SELECT trigger_id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT)
+          FROM schedule WHERE trigger_id = $1 AND watches
+        """,
+        trigger.id,
+        trigger.revision,
+        run_name,
+        phase.value,
+        to_micros(at),
+    )
+    if appended:
+        tx.changed(SCHEDULE)
+
+
+async def triggers(tx: Transaction, limit: int) -> list[int]:
+    """The triggers that there is word for, ascending."""
+    rows = await tx.fetch("SELECT DISTINCT trigger_id FROM run_end ORDER BY trigger_id LIMIT $1", limit)
+    return [row["trigger_id"] for row in rows]
+
+
+async def take(tx: Transaction, ids: Sequence[int]) -> list[RunEnd]:
+    """All word of these triggers, whose schedule rows are locked, in the order of the ends; it is gone then."""
+    rows = await tx.fetch(
+        f"DELETE FROM run_end WHERE trigger_id IN ({placeholders(1, len(ids))})"
+        " RETURNING id, trigger_id, revision, phase",
+        *ids,
+    )
+    return [
+        RunEnd(row["trigger_id"], row["revision"], Phase(row["phase"]))
+        for row in sorted(rows, key=lambda row: row["id"])
+    ]
