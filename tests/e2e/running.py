@@ -157,7 +157,7 @@ class Client:
 
     def json(self, *arguments: str) -> Any:
         done = self.run("flyte", "--no-progress", "--output-format", "json-raw", *arguments)
-        return json.loads(done.stdout)
+        return json.loads(done.stdout, strict=False)  # the CLI breaks lines wherever the terminal ends
 
     def python(self, script: str, *, variables: dict[str, str] | None = None) -> Any:
         """Run a script that uses the SDK; it prints one line of JSON last."""

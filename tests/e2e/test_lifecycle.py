@@ -16,17 +16,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 SLOW = """
 import asyncio
+from pathlib import Path
+
 import flyte
 
 env = flyte.TaskEnvironment(name="slow")
 
 
 @env.task
-async def count(steps: int) -> int:
-    for step in range(steps):
-        print(f"step {step}", flush=True)
-        await asyncio.sleep(0.5)
-    return steps
+async def wait(signal: str) -> str:
+    print("waiting", flush=True)
+    while not Path(signal).exists():
+        await asyncio.sleep(0.1)
+    print("signalled", flush=True)
+    return signal
 """
 TRIGGERED = """
 import flyte
@@ -105,7 +108,8 @@ def test_a_deployed_task_is_listed_and_run_by_name(user: Client) -> None:
 
 
 def test_logs_are_live_while_a_task_runs(user: Client) -> None:
-    run = user.started("slow.py", "count", "--steps", "8")
+    signal = user.directory / "signal"
+    run = user.started("slow.py", "wait", "--signal", str(signal))
     following = subprocess.Popen(
         ["flyte", "get", "logs", run],
         env=user.environment(),
@@ -116,10 +120,11 @@ def test_logs_are_live_while_a_task_runs(user: Client) -> None:
     )
     try:
         assert following.stdout
-        assert next(line for line in following.stdout if "step 0" in line)
+        assert next(line for line in following.stdout if "waiting" in line)
         assert user.phase(run) == "RUNNING"
-        rest, _ = following.communicate(timeout=30)
-        assert "step 7" in rest
+        signal.touch()
+        rest, _ = following.communicate(timeout=60)
+        assert "signalled" in rest
         assert following.returncode == 0
     finally:
         following.kill()
