@@ -362,17 +362,30 @@ async def test_each_launch_runs_once_however_often_the_agent_is_killed(own_home:
             assert await log_of(executor, launch) == b"ran\n"
 
 
-async def test_an_heir_of_the_lock_without_keeper_or_main_can_still_be_stopped(own_home: Path) -> None:
+@pytest.mark.parametrize(
+    "fork",
+    [
+        pytest.param("subprocess.Popen(['sleep', '61']).pid", id="without the lock"),
+        pytest.param("os.fork() or time.sleep(61)", id="an heir of the lock"),
+        pytest.param("os.fork() or os.setsid() or time.sleep(61)", id="an heir of the lock with its own session"),
+    ],
+)
+async def test_an_attempt_without_keeper_is_over_when_its_process_is(own_home: Path, fork: str) -> None:
     async with started(own_home) as executor:
-        code = "import os, time; pid = os.fork(); print('up', flush=True) if pid else None; time.sleep(60)"
-        launch = launch_of("python", "-c", code, grace=0.2)
+        code = f"import os, subprocess, time; print({fork}, flush=True); time.sleep(60)"
+        launch = launch_of("python", "-c", code)
         await executor.launch(launch)
-        await until_logged(executor, launch, b"up")
+        left_behind = int(await until_logged(executor, launch, b"\n"))
         processes = await processes_of(executor, own_home, launch)
         os.kill(processes.keeper.pid, signal.SIGKILL)
         os.kill(processes.main.pid, signal.SIGKILL)
-        await executor.stop(launch.key, "enough")
-        assert (await outcome(executor, launch)).reason is ExitReason.ABORTED
+        try:
+            assert (await outcome(executor, launch)).reason is ExitReason.LOST
+            if "setsid" not in fork:
+                await until_gone(left_behind)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(left_behind, signal.SIGKILL)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts warm")

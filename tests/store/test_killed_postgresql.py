@@ -1,4 +1,4 @@
-"""PostgreSQL is killed under load and started again: callers are told to try again, and nothing acknowledged is lost."""
+"""PostgreSQL is killed under load: callers are told to try again, and what was acknowledged is there afterwards."""
 
 import asyncio
 import itertools

@@ -16,7 +16,6 @@ from wingbeat.clock import system_clock
 from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
 from wingbeat.errors import FailedPrecondition, InvalidArgument
 from wingbeat.executors.environments import environment_of
-from wingbeat.executors.local import process
 from wingbeat.executors.local.action_dir import ActionDir, Exit, Processes, Spec
 from wingbeat.executors.local.log import LogIndex
 from wingbeat.executors.local.zygotes import ZygoteLost, Zygotes
@@ -167,7 +166,7 @@ class Attempts:
         action = attempt.action
         if not action.claimed():
             await self._start(attempt, spec)
-        while action.alive():
+        while _goes_on(action):
             await self._follow(attempt, spec)
         outcome = action.exit()
         if outcome is None:
@@ -250,9 +249,19 @@ def _end_unbegun(action: ActionDir, reason: ExitReason, message: str) -> None:
         os.close(lock)
 
 
-def _unseen_end(action: ActionDir) -> Exit:
-    """The outcome of an attempt whose keeper was killed."""
+def _goes_on(action: ActionDir) -> bool:
+    """False, too, when neither keeper nor main process is left and what they left behind has inherited the lock."""
+    if not action.alive():
+        return False
     processes = action.processes()
+    return processes is None or processes.keeper.alive or processes.main.alive
+
+
+def _unseen_end(action: ActionDir) -> Exit:
+    """The outcome of an attempt whose keeper was killed, once what the keeper would have buried is killed, too."""
+    processes = action.processes()
+    if processes is not None:
+        processes.main.kill_session()
     started_at = processes.started_at if processes else None
     stop_reason = action.stop_reason()
     if stop_reason is not None:
@@ -266,5 +275,5 @@ async def _end_without_keeper(processes: Processes, grace: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace):
             await processes.main.gone()
-    process.kill_session(processes.main.pid)
+    processes.main.kill_session()
     await asyncio.sleep(_POLL)

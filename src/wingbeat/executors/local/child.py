@@ -13,11 +13,19 @@ from wingbeat.core.launch import Launch
 from wingbeat.executors.local import runtime
 from wingbeat.executors.local.action_dir import ActionDir
 
+_NEVER_RAN = 127
+"""The exit code that a shell gives for this."""
 
-def become(action: ActionDir, launch: Launch, *, warm: bool, lock: int, failure: int) -> NoReturn:
-    """Never returns. What keeps the action from starting is written to `failure`, which closes when it runs."""
+
+def become(action: ActionDir, launch: Launch, *, warm: bool, lock: int, permission: int, failure: int) -> NoReturn:
+    """Never returns. The action runs once `permission` says something, and not at all when that closes in silence.
+
+    What keeps it from starting is written to `failure`, which closes when it runs.
+    """
     os.setsid()
     _reset_signals()
+    if not os.read(permission, 1):
+        os._exit(_NEVER_RAN)
     env = {**os.environ, **launch.env}
     try:
         _redirect(action)
@@ -26,7 +34,7 @@ def become(action: ActionDir, launch: Launch, *, warm: bool, lock: int, failure:
             _execute(launch.argv, env, lock)
     except OSError as error:
         os.write(failure, str(error).encode())
-        os._exit(127)
+        os._exit(_NEVER_RAN)
     _close_inherited(but=lock)
     _replace_environment(env)
     runtime.run(launch.argv)

@@ -72,17 +72,10 @@ def _run(
 ) -> Exit:
     started_at = system_clock()
     oom_kills = process.oom_kills()
-    main, failure = _start(action, launch, warm=warm, lock=lock)
+    main, failure = _start(action, launch, started_at, warm=warm, lock=lock)
     if failure:
         os.waitpid(main, 0)
         return Exit(ExitReason.START_FAILED, ended_at=system_clock(), message=failure)
-    try:
-        _introduce(action, main, started_at)
-    except OSError as error:
-        # An attempt that nobody can find must not run.
-        _signal_group(main, signal.SIGKILL)
-        _bury_the_rest()
-        return Exit(ExitReason.START_FAILED, ended_at=system_clock(), message=str(error))
     announce()
     end = _wait(main, launch.grace, signals)
     _bury_the_rest()
@@ -98,22 +91,39 @@ def _run(
     )
 
 
-def _introduce(action: ActionDir, main: int, started_at: datetime) -> None:
-    keeper_id, main_id = ProcessId.of(os.getpid()), ProcessId.of(main)
-    if keeper_id and main_id:
-        action.write_processes(Processes(keeper_id, main_id, started_at))
+def _start(action: ActionDir, launch: Launch, started_at: datetime, *, warm: bool, lock: int) -> tuple[int, str]:
+    """The pid of the action's process, and why it could not start if it could not.
 
-
-def _start(action: ActionDir, launch: Launch, *, warm: bool, lock: int) -> tuple[int, str]:
-    """The pid of the action's process, and why it could not start if it could not."""
+    It waits until the directory tells of it: what nobody can find, because its keeper was killed, must not run.
+    """
+    permission, permit = os.pipe()
     reader, writer = os.pipe()
     main = os.fork()
     if main == 0:
+        os.close(permit)
         os.close(reader)
-        child.become(action, launch, warm=warm, lock=lock, failure=writer)
+        child.become(action, launch, warm=warm, lock=lock, permission=permission, failure=writer)
+    os.close(permission)
     os.close(writer)
+    refusal = _introduce(action, main, started_at)
+    if refusal is None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(permit, b".")
+    os.close(permit)
     with os.fdopen(reader, encoding="utf-8") as pipe:
-        return main, pipe.read()
+        return main, refusal or pipe.read()
+
+
+def _introduce(action: ActionDir, main: int, started_at: datetime) -> str | None:
+    """Why that is impossible, if it is."""
+    keeper_id, main_id = ProcessId.of(os.getpid()), ProcessId.of(main)
+    if keeper_id is None or main_id is None:
+        return None
+    try:
+        action.write_processes(Processes(keeper_id, main_id, started_at))
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _wait(main: int, grace: float, signals: _Signals) -> _End:

@@ -39,6 +39,19 @@ class ProcessId:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             (os.killpg if group else os.kill)(self.pid, number)
 
+    def kill_session(self) -> None:
+        """SIGKILL what is left of the session that the process leads or led."""
+        import psutil
+
+        seen = _look(self.pid)
+        if seen is not None and seen[0] != self.started:
+            # Its pid was given away, and no pid is that names a session.
+            return
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getsid(pid) == self.pid:
+                    os.kill(pid, signal.SIGKILL)
+
     async def gone(self) -> None:
         """Wait for the end of a process that need not be our child."""
         if sys.platform == "linux":
@@ -77,16 +90,6 @@ def kill_descendants() -> None:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()
-
-
-def kill_session(leader: int) -> None:
-    """SIGKILL what is left of a session; its leader, whose pid is its name, may be gone."""
-    import psutil
-
-    for pid in psutil.pids():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == leader:
-                os.kill(pid, signal.SIGKILL)
 
 
 def thread_count() -> int:
