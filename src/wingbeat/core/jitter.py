@@ -16,7 +16,7 @@ def delay(trigger_id: int, schedule: Schedule, slot: datetime, anchor: datetime,
     following = next_after(schedule, slot, anchor)
     span = most if following is None else min(most, following - slot)
     digest = hashlib.sha256(f"{trigger_id}/{slot.isoformat()}".encode()).digest()
-    return span * int.from_bytes(digest[:6]) // 2**48
+    return span // _TICK * int.from_bytes(digest[:6]) // 2**48 * _TICK
 
 
 def reach(
