@@ -9,6 +9,7 @@ from tests.conftest import T0, FakeClock
 from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode, blobs_in
 from tests.queued_runs import attempt_key, enqueue, root, root_of, task_spec
+from wingbeat.blobs.blob import Blob
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Action, Attempt, Phase
 from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
@@ -183,6 +184,43 @@ async def test_an_attempt_that_nobody_waits_for_is_stopped_and_forgotten(
         await node.round()
         await node.round()
     assert executor.stopped == executor.forgotten == [KEY]
+
+
+class SlowBlobs(Blobs):
+    """Each write waits for a sign."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.__dict__.update(blobs.__dict__)
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def put(self, where: str, data: bytes, *, overwrite: bool = True) -> Blob:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().put(where, data, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["while it runs", "once it has ended"])
+async def test_an_attempt_that_is_asked_for_again_late_does_not_run_again(
+    database: Database, executor: FakeExecutor, blobs: Blobs, ends: bool
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r"))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+    slow = SlowBlobs(blobs)
+    async with OneNode(database, executor, slow) as restarted:
+        asking = asyncio.create_task(restarted.dispatcher.tick())
+        await slow.asked.wait()
+        await executor.exit(KEY, ExitReason.OOM)
+        await restarted.hear()
+        if ends:
+            await restarted.watcher.tick()
+            assert await restarted.archivist.tick() == 5
+        slow.go_on.set()
+        await asking
+        assert executor.asked == [KEY] if ends else [KEY, KEY]
+        assert executor.forgotten == []
+        await restarted.round()
+        assert executor.forgotten == [KEY]
 
 
 async def test_a_log_is_forgotten_only_after_it_was_kept(

@@ -43,11 +43,13 @@ class Archivist:
         if not ended:
             return None
         held = {key_of(item.attempt) for item in await self._database.read(lambda tx: queue.held(tx, self._node))}
-        results = await asyncio.gather(*(self._keep(key) for key in ended if key not in held), return_exceptions=True)
+        settled = [key for key in ended if key not in held]
+        ready = [key for key in settled if key not in self._statuses.asked]
+        results = await asyncio.gather(*map(self._keep, ready), return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]
         for error in failed:
             log.warning("log not kept", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
-        return RETRY_SECONDS if failed else None
+        return RETRY_SECONDS if failed or len(ready) < len(settled) else None
 
     async def _keep(self, key: str) -> None:
         attempt_id = attempt_of(key)

@@ -84,8 +84,10 @@ class Dispatcher:
             self._replays = self._statuses.replays
             self._launched.clear()
         found = await self._database.write(self._claim)
+        self._statuses.asked = frozenset(key_of(claim.id) for claim in (*found.new, *found.left))
         beginnings = [*map(self._begin, found.new), *map(self._launch, found.left)]
         results = await asyncio.gather(*beginnings, return_exceptions=True)
+        self._statuses.asked = frozenset()
         failed = [result for result in results if isinstance(result, BaseException)]
         for error in failed:
             log.warning("launch not accepted", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
@@ -126,7 +128,9 @@ class Dispatcher:
 
     async def _launch(self, claim: Claim) -> None:
         """Raises what preparing raises: the attempt stays with this node, whose executor may have it."""
-        await self._ask(claim, await self._prepare(claim))
+        launch = await self._prepare(claim)
+        if await self._database.write(lambda tx: actions.find_claim(tx, claim.id, claim.token)):
+            await self._ask(claim, launch)
 
     async def _ask(self, claim: Claim, launch: Launch | Failure) -> None:
         """Raises what the executor raises: then it is unknown whether the launch was accepted."""

@@ -20,6 +20,8 @@ class Statuses:
         """Whether it is complete: then a key that is not here is one the executor does not know."""
         self.replays = 0
         """How often the executor has said everything again."""
+        self.asked: frozenset[str] = frozenset()
+        """Keys whose launch is being asked for: one that the executor forgot now would run once more."""
 
     async def follow(self) -> float:
         """Listen until the connection ends; the seconds to wait before the next one."""
