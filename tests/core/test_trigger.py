@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.conftest import T0
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.schedule import Every, FixedRate, Schedule, between, parse
-from wingbeat.core.trigger import LIVE, Deployment, Firing, back_off, catch_up, due, moved, redeployed
+from wingbeat.core.trigger import LIVE, Backlog, Deployment, Firing, back_off, catch_up, due, moved, redeployed
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -52,6 +52,23 @@ def test_late_slots_become_a_backlog_and_do_not_hold_up_the_live_one() -> None:
     slots, rest = catch_up(decision.backlog, 100)
     assert slots == tuple(T0 + n * MINUTE for n in range(1, 10))
     assert rest is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "caught_up", "left"),
+    [
+        pytest.param(0, [], 3, id="nothing may start"),
+        pytest.param(2, [1, 2], 1, id="fewer than there are"),
+        pytest.param(3, [1, 2, 3], 0, id="exactly all, the last one at the very end of the backlog"),
+        pytest.param(9, [1, 2, 3], 0, id="more than there are"),
+    ],
+)
+def test_catch_up_leaves_what_it_may_not_start(limit: int, caught_up: list[int], left: int) -> None:
+    backlog = Backlog(1, 1, EVERY_MINUTE, T0, after=T0, until=T0 + 3 * MINUTE)
+    slots, rest = catch_up(backlog, limit)
+    assert [(slot - T0) // MINUTE for slot in slots] == caught_up
+    assert (len(catch_up(rest, 9)[0]) if rest else 0) == left
+    assert rest is None or rest.after < rest.until
 
 
 def test_an_inactive_trigger_owes_nothing_and_has_no_next_fire() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from wingbeat.telemetry import Metrics
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
+ONE_A_SECOND = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=1, burst=1)
 TICK = trigger().name
 
 
@@ -183,20 +185,80 @@ async def test_what_can_never_start_is_missed_with_the_reason(database: Database
     assert "archived" in fire.reason
 
 
+async def test_slots_that_can_never_start_hold_up_no_others(database: Database, clock: FakeClock) -> None:
+    await deploy_task(database, triggers=[trigger("a"), trigger("b")])
+    archived = Project(TASK.project, TASK.project, "", b"", ProjectState.ARCHIVED)
+    await database.write(lambda tx: projects.update(tx, archived))
+    clock.forward(MINUTE)
+    await scheduler(database, clock, ONE_A_SECOND).tick()
+    assert await slots(database, "missed", name="a") == await slots(database, "missed", name="b") == [1]
+
+
+async def test_more_live_slots_than_a_batch_holds_start_in_one_go(database: Database, clock: FakeClock) -> None:
+    await deploy_task(database, triggers=[trigger(f"t{number}", Every(SECOND)) for number in range(10)])
+    clock.forward(59 * SECOND)
+    await scheduler(database, clock).tick()
+    assert await run_count(database) == 590
+
+
+async def test_late_slots_up_to_the_very_moment_of_a_redeploy_are_caught_up(
+    database: Database, clock: FakeClock
+) -> None:
+    await deploy_task(database, triggers=[trigger()])
+    clock.forward(3 * MINUTE)
+    await deploy_task(database, triggers=[trigger()])
+    await scheduler(database, clock, replace(UNLIMITED, catch_up=3)).tick()
+    assert await slots(database) == [1, 2, 3]
+    assert await database.read(lambda tx: firings.late_ids(tx, 9)) == []
+
+
+class Poison:
+    """Planning a run of a trigger is a bug while its id is in here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ids: set[int] = set()
+        self._plan = firing.runs.plan
+        monkeypatch.setattr(firing.runs, "plan", self._faulty)
+
+    def _faulty(self, order: firing.RunOrder, **rest: Any) -> Any:
+        if order.trigger and order.trigger.id in self.ids:
+            raise ZeroDivisionError("a bug")
+        return self._plan(order, **rest)
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
+    return Poison(monkeypatch)
+
+
+async def test_a_bad_trigger_costs_the_others_no_round_though_one_run_may_start_and_a_third_is_late(
+    database: Database, clock: FakeClock, poison: Poison
+) -> None:
+    await deploy_task(database, triggers=[trigger("late", Every(SECOND)), trigger("bad"), trigger("good")])
+    poison.ids.add(await trigger_id(database, "bad"))
+    clock.forward(5 * SECOND)
+    await deploy_task(database, triggers=[trigger("late", None), trigger("bad"), trigger("good")])
+    clock.forward(55 * SECOND)
+    await scheduler(database, clock, ONE_A_SECOND).tick()
+    assert await slots(database, name="good") == [1]
+
+
+async def test_a_bad_trigger_costs_the_others_none_of_their_slots(
+    database: Database, clock: FakeClock, poison: Poison
+) -> None:
+    await deploy_task(database, triggers=[trigger("bad", Every(SECOND)), trigger("good", Every(SECOND))])
+    poison.ids.add(await trigger_id(database, "bad"))
+    clock.forward(5 * SECOND)
+    await scheduler(database, clock).tick()
+    assert len(await slots(database, name="good")) == 5
+
+
 async def test_one_bad_trigger_is_put_off_visibly_and_the_others_fire(
-    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    database: Database, clock: FakeClock, poison: Poison
 ) -> None:
     await deploy_task(database, triggers=[trigger("good"), trigger("bad"), trigger("fine")])
     bad = await trigger_id(database, "bad")
-    plan = firing.runs.plan
-    broken = True
-
-    def faulty(order: firing.RunOrder, **rest: object) -> object:
-        if broken and order.trigger and order.trigger.id == bad:
-            raise ZeroDivisionError("a bug")
-        return plan(order, **rest)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(firing.runs, "plan", faulty)
+    poison.ids.add(bad)
     clock.forward(MINUTE)
     paced = scheduler(database, clock)
     await paced.tick()
@@ -205,7 +267,7 @@ async def test_one_bad_trigger_is_put_off_visibly_and_the_others_fire(
     health = await database.read(lambda tx: firings.health(tx, bad))
     assert health is not None
     assert (health.failures, health.error) == (1, "ZeroDivisionError: a bug")
-    broken = False
+    poison.ids.clear()
     clock.forward(SECOND)
     await paced.tick()
     assert await slots(database, name="bad") == [1]
