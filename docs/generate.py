@@ -18,6 +18,7 @@ from wingbeat.cli import run_documents
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
+from wingbeat.core.policy import KEYS, PREFIX
 from wingbeat.rpc.generated import endpoints_of, protocol_of
 from wingbeat.rpc.service import reasons
 from wingbeat.server.services import NOT_SERVED, SERVICES
@@ -106,6 +107,37 @@ def compatibility() -> str:
     return "\n".join(parts) + "\n"
 
 
+def policies() -> str:
+    rows = [f"| `{PREFIX}{name}` | {key.values} | {key.default} | {key.meaning} |" for name, key in KEYS.items()]
+    return "\n".join(
+        (
+            "# Policies of triggers",
+            "",
+            "What a trigger does beyond its schedule is said by annotations of the stock SDK, so it is a part of every",
+            "revision:",
+            "",
+            "```python",
+            'flyte.Trigger("hourly", flyte.Cron("0 * * * *"), annotations={"wingbeat/overlap": "skip"})',
+            "```",
+            "",
+            "A key that nobody knows, or a bad value, is refused at the deployment. The defaults are what Flyte does.",
+            "",
+            "| annotation | values | default | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "- Every slot that came due is in the ledger once: fired, skipped or missed, with the reason. Slots that",
+            "  wait come into the ledger when they fire, or when a pause or a deletion leaves them out.",
+            "- A run by hand ignores all of this, and counts as a run that is not over.",
+            "- What came due before a redeploy stays owed to the old revision, under the policies of the new one.",
+            "- Slots that wait survive a restart. Their line is served when a run ends, the oldest slot first.",
+            "- `catch-up` looks at slots that nobody has decided about yet: what waits for a run never grows too old.",
+            "- With `concurrency-key`, each trigger compares its own limit with the number of all runs with the key.",
+            "",
+        )
+    )
+
+
 def states() -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> QUEUED"]
     lines += [f"    {phase.name} --> {after.name}: {event}" for (phase, event), after in TRANSITIONS.items()]
@@ -121,6 +153,7 @@ def documents() -> dict[Path, str]:
         DOCS / "reference" / "configuration.md": configuration(),
         DOCS / "reference" / "commands.md": commands(),
         DOCS / "reference" / "compatibility.md": compatibility(),
+        DOCS / "reference" / "policies.md": policies(),
         architecture: _with_part(architecture.read_text(), "states", states()),
     }
 

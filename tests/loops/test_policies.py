@@ -19,7 +19,7 @@ from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored_actions
-from wingbeat.store import fires, firings, unfinished
+from wingbeat.store import fires, firings, pauses, unfinished
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
@@ -279,6 +279,9 @@ async def test_so_many_failures_in_a_row_pause_the_trigger_and_say_who_did(of: T
     found = await of.database.read(lambda tx: stored.find(tx, TICK))
     assert found is not None
     assert (found.active, found.revision, found.updated_by) == (False, 2, "wingbeat/pause-after-failures")
+    (pause,) = (await of.database.read(lambda tx: pauses.find_many(tx, [found.id]))).values()
+    assert pause.holds(found)
+    assert pause.reason == "2 runs in a row have failed"
     await of.database.write(lambda tx: triggers.set_active(tx, [TICK], True, by="ann"))
     await of.minute()
     await of.end(outcome=ERROR)

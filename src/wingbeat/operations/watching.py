@@ -1,12 +1,12 @@
 """What the end of a run means for its trigger: slots that waited for it, and failures in a row that pause it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wingbeat.core.action import Phase
 from wingbeat.core.policy import PREFIX
 from wingbeat.core.trigger import Firing
-from wingbeat.operations import triggers
+from wingbeat.operations import pauses
 from wingbeat.store import firings, run_ends, unfinished
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
@@ -56,7 +56,8 @@ def _has_failed_enough(firing: Firing) -> bool:
     return firing.active and most is not None and firing.failed_runs >= most
 
 
-async def _pause(tx: Transaction, failed: Iterable[Firing]) -> None:
+async def _pause(tx: Transaction, failed: Sequence[Firing]) -> None:
     found = await stored.find_many(tx, [firing.trigger_id for firing in failed])
-    for trigger in found.values():
-        await triggers.set_active(tx, [trigger.name], False, by=PAUSED_BY)
+    for firing in failed:
+        reason = f"{firing.failed_runs} runs in a row have failed"
+        await pauses.pause(tx, found[firing.trigger_id].name, reason=reason, until=None, by=PAUSED_BY)
