@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 import rich_click as click
 from pydantic import ByteSize
 
-from wingbeat.cli import run_documents
+from wingbeat.cli import run_documents, trigger_documents
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
@@ -39,6 +39,24 @@ DOCUMENTS = (
     run_documents.Failure,
     run_documents.Event,
     run_documents.ActionNode,
+    trigger_documents.TriggerList,
+    trigger_documents.TriggerShown,
+    trigger_documents.FireList,
+    trigger_documents.PreviewShown,
+    trigger_documents.Fired,
+    trigger_documents.DiffShown,
+    trigger_documents.ForecastShown,
+    trigger_documents.HealthShown,
+    trigger_documents.TriggerSummary,
+    trigger_documents.PauseShown,
+    trigger_documents.FireShown,
+    trigger_documents.SlotShown,
+    trigger_documents.InputShown,
+    trigger_documents.FieldChange,
+    trigger_documents.BucketShown,
+    trigger_documents.LoadShown,
+    trigger_documents.FailingShown,
+    trigger_documents.NodeShown,
 )
 """What commands print as JSON, and what that is made of."""
 

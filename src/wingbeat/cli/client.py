@@ -11,8 +11,11 @@ from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 from flyteidl2.common import list_pb2
 from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceClient
+from flyteidl2.task.task_service_connect import TaskServiceClient
+from flyteidl2.trigger.trigger_service_connect import TriggerServiceClient
 from flyteidl2.workflow.run_service_connect import RunServiceClient
 
+from wingbeat._generated.automation.v1.automation_connect import AutomationServiceClient
 from wingbeat.cli.target import Target, no_answer
 from wingbeat.errors import NotFound, Unavailable, WingbeatError
 from wingbeat.rpc.errors import CODES
@@ -34,6 +37,9 @@ class Api:
     target: Target
     runs: RunServiceClient
     data: DataProxyServiceClient
+    tasks: TaskServiceClient
+    triggers: TriggerServiceClient
+    automation: AutomationServiceClient
 
 
 @asynccontextmanager
@@ -43,8 +49,11 @@ async def connected(target: Target) -> AsyncGenerator[Api]:
     async with (
         RunServiceClient(target.url, interceptors=plainly) as runs,
         DataProxyServiceClient(target.url, interceptors=plainly) as data,
+        TaskServiceClient(target.url, interceptors=plainly) as tasks,
+        TriggerServiceClient(target.url, interceptors=plainly) as triggers,
+        AutomationServiceClient(target.url, interceptors=plainly) as automation,
     ):
-        yield Api(target, runs, data)
+        yield Api(target, runs, data, tasks, triggers, automation)
 
 
 async def pages(

@@ -9,6 +9,7 @@ from wingbeat.cli.config import config
 from wingbeat.cli.demo import demo
 from wingbeat.cli.run import run
 from wingbeat.cli.serve import serve
+from wingbeat.cli.trigger import trigger
 from wingbeat.errors import WingbeatError
 
 
@@ -18,7 +19,7 @@ def wingbeat() -> None:
     """A workflow control plane that speaks the Flyte 2 API."""
 
 
-for command in (serve, config, demo, run):
+for command in (serve, config, demo, run, trigger):
     wingbeat.add_command(command)
 
 

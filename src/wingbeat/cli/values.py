@@ -1,0 +1,52 @@
+"""Moments and durations as people type them: RFC 3339, and Go's `1h30m`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import rich_click as click
+
+_EXAMPLES = "such as 2026-03-01T08:00:00Z, 2026-03-01T08:00:00+01:00 or 2026-03-01 for midnight in UTC"
+
+
+class _Instant(click.ParamType[datetime]):
+    name = "INSTANT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no instant, {_EXAMPLES}", param, ctx)
+        if moment.tzinfo is None:
+            if len(value) > len("2026-03-01"):
+                self.fail(f"{value!r} has no offset: write it {_EXAMPLES}", param, ctx)
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        from wingbeat.core.cron_syntax import duration
+
+        length = duration(value)
+        if length is None or length <= timedelta():
+            self.fail(f"{value!r} is no duration such as 90s, 15m or 1h30m", param, ctx)
+        return length
+
+
+class _Pair(click.ParamType[tuple[str, str]]):
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, equals, text = str(value).partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} is not of the form NAME=VALUE", param, ctx)
+        return name, text
+
+
+INSTANT, DURATION, PAIR = _Instant(), _Duration(), _Pair()
