@@ -252,6 +252,19 @@ async def test_a_zygote_that_is_killed_is_replaced_and_what_it_forked_goes_on(ow
         assert (await outcome(executor, running)).exit_code == 5
 
 
+async def test_no_launch_pays_for_the_zygotes_that_others_lost(own_home: Path) -> None:
+    async with started(own_home) as executor:
+        launches = [shell("echo ran; exit 4") for _ in range(32)]
+        await asyncio.gather(*(executor.launch(launch) for launch in launches))
+        for number in (2, 8, 14, 20):
+            await outcome(executor, launches[number])
+            for zygote in zygotes_of(own_home):
+                zygote.kill()
+        for launch in launches:
+            assert (await outcome(executor, launch)).exit_code == 4
+            assert await log_of(executor, launch) == b"ran\n"
+
+
 async def test_the_agent_ends_when_told_but_not_while_something_runs(own_home: Path) -> None:
     executor = LocalExecutor(own_home, warm=False)
     await executor.start()

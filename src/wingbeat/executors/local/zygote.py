@@ -4,6 +4,7 @@ A plain zygote starts programs; a warm one has imported the SDK's runtime, so th
 """
 
 import argparse
+import contextlib
 import gc
 import logging
 import os
@@ -64,8 +65,13 @@ def _fork_keeper(action: ActionDir, agent: socket.socket, *, warm: bool) -> None
 
 
 def _be_keeper(action: ActionDir, announcement: int, *, warm: bool) -> None:
+    def announce() -> None:
+        # The zygote may have been killed meanwhile.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(announcement, b".")
+
     try:
-        keep(action, warm=warm, announce=lambda: os.write(announcement, b"."))
+        keep(action, warm=warm, announce=announce)
     except Exception:
         log.exception("keeper failed: path=%s", action.path)
     finally:

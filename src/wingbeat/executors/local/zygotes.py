@@ -67,12 +67,16 @@ class _Zygote:
             raise ZygoteLost
         return message
 
-    async def fork(self, action: ActionDir) -> None:
+    async def fork(self, action: ActionDir) -> bool:
+        """False, and it was not asked, when it was lost to somebody else whose turn came first. Raises ZygoteLost."""
         async with self.lock:
+            if self.lost:
+                return False
             with contextlib.suppress(ConnectionError):
                 self.writer.write(protocol.encode({"path": str(action.path)}))
                 await self.writer.drain()
             await self.answer()
+            return True
 
     async def end(self) -> None:
         async with self.lock:
@@ -91,12 +95,14 @@ class Zygotes:
 
     async def start(self, action: ActionDir, spec: Spec, environment: Environment) -> None:
         """Returns when the attempt runs or is over. Raises ZygoteLost when it cannot be begun."""
-        for attempt in range(_ATTEMPTS):
-            last = attempt == _ATTEMPTS - 1
+        losses = 0
+        while losses < _ATTEMPTS:
             try:
-                zygote = await self._zygote_for(spec, environment, warm=spec.warm and not last)
-                await zygote.fork(action)
+                zygote = await self._zygote_for(spec, environment, warm=spec.warm and losses < _ATTEMPTS - 1)
+                if not await zygote.fork(action):
+                    continue
             except (ZygoteLost, OSError) as error:
+                losses += 1
                 log.warning("zygote lost: path=%s error=%r", action.path, error)
             if action.claimed():
                 return
