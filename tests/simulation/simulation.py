@@ -1,0 +1,224 @@
+"""What is simulated: schedulers, triggers with their true histories, and the judgement over what the ledger gets.
+
+All that happens follows from one number, and is told before it happens. What may happen is in `moves.py`.
+"""
+
+import random
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from structlog.testing import capture_logs
+
+from tests.deployed import TASK, deploy_task, trigger
+from tests.simulation.auditor import Coverage, audit, check
+from tests.simulation.model import History
+from tests.simulation.world import FaultyDatabase, Program, SteppingClock, start
+from wingbeat.core.ids import TaskId
+from wingbeat.core.schedule import Every, FixedRate, Schedule, parse
+from wingbeat.core.trigger import MAX_BACKOFF
+from wingbeat.loops.scheduler import Pace
+from wingbeat.operations import firing
+from wingbeat.store.database import Database, Transaction, open_database
+from wingbeat.telemetry import Metrics
+
+SECOND = timedelta(seconds=1)
+UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
+PACES = (
+    UNLIMITED,
+    UNLIMITED,
+    Pace(cycle=timedelta(seconds=30), catch_up=7, rate=0, burst=0),
+    Pace(cycle=timedelta(seconds=30), catch_up=100, rate=10, burst=20),
+    Pace(cycle=timedelta(seconds=30), catch_up=3, rate=1, burst=2),
+)
+TASKS = (
+    TASK,
+    replace(TASK, version="v2"),
+    replace(TASK, project="other"),
+    replace(TASK, project="other", version="v2"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How dense slots are, and how far time goes at once."""
+
+    schedules: tuple[Schedule | None, ...]
+    longest_pause: timedelta
+    longest_jump: timedelta
+
+
+FAST = Tempo(
+    (Every(SECOND), Every(3 * SECOND), FixedRate(5 * SECOND), parse("* * * * *"), parse("@every 7s"), None),
+    longest_pause=30 * SECOND,
+    longest_jump=150 * SECOND,
+)
+SLOW = Tempo(
+    (
+        parse("*/10 * * * *"),
+        parse("0 * * * *", "Europe/Berlin"),
+        FixedRate(timedelta(minutes=25), start=datetime.fromisoformat("2026-01-01T05:00:00+00:00")),
+        FixedRate(timedelta(minutes=90)),
+        Every(timedelta(minutes=7)),
+        parse("0 0 31 2 *"),
+        None,
+    ),
+    longest_pause=timedelta(hours=3),
+    longest_jump=timedelta(hours=12),
+)
+
+
+class Simulation:
+    """The world, what its triggers were told, and what is known to be wrong on purpose."""
+
+    def __init__(self, seed: int, directory: Path, tell: Callable[[str], None]) -> None:
+        self.random = random.Random(seed)
+        self.clock = SteppingClock()
+        self.tempo = self.random.choice((FAST, SLOW))
+        self.pace = self.random.choice(PACES)
+        self.url = str(directory / "wingbeat.db")
+        self.metrics = Metrics()
+        self.histories: list[History] = []
+        self.programs: list[Program] = []
+        self.poisoned: set[int] = set()
+        self.sick_until: dict[int, datetime] = {}
+        """When the last back-off of a trigger that was poisoned is over."""
+        self.archived: set[str] = set()
+        self._tell = tell
+        self._witnessed = 0
+        self._started = 0
+        self._logs: list[Any] = []
+
+    async def open(self, programs: int, triggers: int) -> None:
+        self.database: Database = await open_database(self.url, self.clock)
+        self.operator = FaultyDatabase(self.database)
+        for task in TASKS:
+            await deploy_task(self.database, task)
+        await self.database.write(_call_witness)
+        for number in range(triggers):
+            self.histories.append(History(trigger(f"t{number}", task=TASKS[2 * (number % 2)]).name))
+        for _ in range(programs):
+            await self.start_program()
+
+    async def close(self) -> None:
+        for program in self.programs:
+            await program.end()
+        await self.database.close()
+
+    def tell(self, move: str) -> None:
+        self._tell(f"{self.clock.now:%m-%d %H:%M:%S.%f} {move}")
+
+    async def start_program(self) -> None:
+        self._started += 1
+        self.programs.append(await start(f"s{self._started}", self.url, self.clock, self.pace, self.metrics))
+
+    async def replace_program(self, program: Program) -> None:
+        """The program is dead; another one takes its place."""
+        await program.end()
+        self.programs.remove(program)
+        await self.start_program()
+
+    @contextmanager
+    def poisoning(self) -> Generator[None]:
+        """Inside, planning a run of a poisoned trigger is a bug; and no other trigger may have one."""
+        plan = firing.runs.plan
+
+        def faulty(order: firing.RunOrder, **rest: Any) -> Any:
+            if order.slot and order.trigger and order.trigger.id in self.poisoned:
+                raise ZeroDivisionError("poison")
+            return plan(order, **rest)
+
+        with mock.patch.object(firing.runs, "plan", faulty), capture_logs() as self._logs:
+            yield
+
+    def by_id(self) -> dict[int, History]:
+        return {history.id: history for history in self.histories if history.id}
+
+    def task_of(self, history: History, version: str) -> TaskId:
+        return next(task for task in TASKS if task.project == history.name.project and task.version == version)
+
+    async def audit(self) -> dict[int, Coverage]:
+        return await audit(self.database, self.by_id(), now=self.clock.now, latest=self.clock.latest)
+
+    async def observe(self, *, by_change: History | None = None) -> None:
+        """Judge what the ledger got since the last look, while it is known who did it."""
+        self._judge_logs()
+        rows = await self.database.read(
+            lambda tx: tx.fetch("SELECT * FROM witness WHERE seq > $1 ORDER BY seq", self._witnessed)
+        )
+        by_id = self.by_id()
+        for row in rows:
+            self._witnessed = row["seq"]
+            history = by_id[row["trigger_id"]]
+            name = history.name.name
+            if row["outcome"] == "fired":
+                check(by_change is None, f"{name} fired by a change")
+                check(history.active, f"{name} fired though it is not active")
+                check(history.id not in self.poisoned, f"{name} fired though it cannot")
+                check(history.name.project not in self.archived, f"{name} fired in an archived project")
+            elif "archived" in row["reason"]:
+                check(history.name.project in self.archived, f"{name} missed a slot of an active project")
+            else:
+                check("before it could fire" in row["reason"], f"{name} missed a slot for no reason", row["reason"])
+                check(by_change is history and not history.active, f"{name} missed a slot, but nobody stopped it")
+
+    def _judge_logs(self) -> None:
+        logs, self._logs[:] = list(self._logs), []
+        for entry in logs:
+            culprit = entry.get("trigger_id")
+            expected = culprit in self.poisoned if culprit else bool(self.poisoned)
+            check(expected, "an error nobody made", entry)
+
+    async def check_prompt(self, program: Program) -> None:
+        """After an undisturbed round nothing that is due waits, except behind the rate.
+
+        Moments that pass again after the clock stepped back are decided already, so nobody looks at them.
+        """
+        if program.scheduler._tokens.seconds_to_next(self.clock.steady()) > 0 or self.clock.now < self.clock.latest:
+            return
+        for trigger_id, coverage in (await self.audit()).items():
+            if trigger_id in self.poisoned or self.sick_until.get(trigger_id, self.clock.now) > self.clock.now:
+                continue
+            history = self.by_id()[trigger_id]
+            waiting = ("due",) if program.pace.catch_up else ("due", "in the backlog")
+            waits = [slot for slot in history.owed(self.clock.now) if coverage[slot].where in waiting]
+            check(not waits, f"{history.name.name} waits though nothing is in its way", waits[:5])
+
+    async def settle(self) -> None:
+        """Heal everything, let the longest back-off pass, and see all that was ever owed decided."""
+        self.tell("the end: heal everything, and one more program without limits")
+        self.poisoned.clear()
+        await self.observe()
+        self.clock.forward(self.clock.latest - self.clock.now + MAX_BACKOFF + SECOND)
+        self.pace = UNLIMITED
+        await self.start_program()
+        for _ in range(2):
+            await self.programs[-1].round()
+            await self.observe()
+        for trigger_id, coverage in (await self.audit()).items():
+            undecided = [
+                (slot, covered) for slot, covered in coverage.items() if covered.where not in ("fired", "missed")
+            ]
+            check(not undecided, f"{self.by_id()[trigger_id].name.name} has slots that nobody decides", undecided[:5])
+
+
+async def _call_witness(tx: Transaction) -> None:
+    """Remember in which order the ledger was written, and that nothing in it was changed."""
+    columns = "trigger_id, outcome, reason"
+    await tx.execute(f"CREATE TABLE witness (seq INTEGER PRIMARY KEY, {columns})")
+    await tx.execute(
+        f"""
+        CREATE TRIGGER fire_is_written AFTER INSERT ON fire WHEN new.kind = 'schedule' BEGIN
+            INSERT INTO witness ({columns}) VALUES (new.trigger_id, new.outcome, new.reason);
+        END
+        """
+    )
+    for change in ("UPDATE", "DELETE"):
+        await tx.execute(
+            f"CREATE TRIGGER no_{change.lower()}_of_fire BEFORE {change} ON fire"
+            " BEGIN SELECT raise(ABORT, 'the ledger never changes'); END"
+        )
