@@ -1,6 +1,7 @@
 """Triggers with policies, on both databases, with runs that end as they end in production."""
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,9 +10,9 @@ import pytest
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, EVERY_MINUTE, TASK, deploy_task, trigger
 from wingbeat.core.action import ErrorKind, Failure, Outcome, Phase, Success
-from wingbeat.core.ids import Scope
+from wingbeat.core.ids import Scope, TaskId
 from wingbeat.core.policy import CatchUp, Overlap, Policies
-from wingbeat.core.schedule import Every, Schedule
+from wingbeat.core.schedule import Every, Schedule, between
 from wingbeat.core.trigger import Deployment, Firing
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, runs, triggers
@@ -61,7 +62,10 @@ class Triggers:
             await self.tick()
 
     async def id(self, name: str = "tick") -> int:
-        found = await self.database.read(lambda tx: stored.find(tx, replace(TICK, name=name)))
+        return await self.id_of(TASK, name)
+
+    async def id_of(self, task: TaskId, name: str = "tick") -> int:
+        found = await self.database.read(lambda tx: stored.find(tx, trigger(name, task=task).name))
         assert found is not None
         return found.id
 
@@ -83,7 +87,10 @@ class Triggers:
         return [first for outcome, first, _ in await self.ledger(name) if outcome == "skipped"]
 
     async def running(self, name: str = "tick") -> int:
-        trigger_id = await self.id(name)
+        return await self.running_of(TASK, name)
+
+    async def running_of(self, task: TaskId, name: str = "tick") -> int:
+        trigger_id = await self.id_of(task, name)
         return len(await self.database.read(lambda tx: unfinished.roots(tx, trigger_id)))
 
     async def firing(self, name: str = "tick") -> Firing:
@@ -269,6 +276,20 @@ async def test_jitter_wakes_the_scheduler_later_and_leaves_the_slot_alone(of: Tr
     assert await of.fired() == [1]
 
 
+async def test_a_deploy_does_not_fire_what_jitter_still_holds_back(of: Triggers) -> None:
+    await deploy_task(of.database, triggers=[wanted(Policies(jitter=MINUTE))])
+    pause = await of.tick()
+    assert pause is not None
+    of.clock.forward(MINUTE)
+    await deploy_task(of.database, triggers=[wanted(Policies())])
+    of.clock.forward(timedelta(seconds=pause) - MINUTE - SECOND / 1000)
+    await of.tick()
+    assert await of.fired() == []
+    of.clock.forward(SECOND / 1000)
+    await of.tick()
+    assert await of.fired() == [1]
+
+
 async def test_so_many_failures_in_a_row_pause_the_trigger_and_say_who_did(of: Triggers) -> None:
     await deploy_task(of.database, triggers=[wanted(Policies(pause_after_failures=2))])
     for outcome in (ERROR, Success(), ERROR, ERROR):
@@ -342,6 +363,78 @@ async def test_the_same_key_elsewhere_is_another_one(of: Triggers) -> None:
     assert found is not None
     assert len(await of.database.read(lambda tx: unfinished.roots(tx, found.id))) == 1
     assert await of.running() == 1
+
+
+async def covered(of: Triggers, task: TaskId) -> None:
+    """Each slot up to the last decision is in the ledger or the backlog, once; deploys leave no gap."""
+    trigger_id = await of.id_of(task)
+    now = (await of.database.write(lambda tx: firings.lock(tx, [trigger_id])))[trigger_id]
+    rows = await of.database.read(lambda tx: fires.latest(tx, trigger_id, limit=10_000))
+    owed = await of.database.read(lambda tx: firings.backlogs(tx, [trigger_id]))
+    spans = [
+        (fire.first_slot - timedelta(microseconds=1), fire.last_slot, fire.count)
+        for _, fire in rows
+        if fire.first_slot and fire.last_slot
+    ]
+    spans += [(each.after, each.until, -1) for each in owed]
+    slots = [slot for after, until, _ in spans for slot in between(EVERY_MINUTE, after, until, T0, limit=10_000)]
+    assert sorted(slots) == list(between(EVERY_MINUTE, T0, now.decided_until, T0, limit=10_000)), task
+    for after, until, count in spans:
+        assert count in (-1, len(between(EVERY_MINUTE, after, until, T0, limit=10_000)))
+
+
+MIXED = {
+    "plain": Policies(),
+    "skip": Policies(overlap=Overlap.SKIP, catch_up=CatchUp.LATEST),
+    "one": Policies(overlap=Overlap.BUFFER_ONE, jitter=20 * SECOND),
+    "all": Policies(overlap=Overlap.BUFFER_ALL, catch_up_window=3 * MINUTE),
+    "cancel": Policies(overlap=Overlap.CANCEL_OTHER),
+    "gpu-a": Policies(concurrency_key="gpu", concurrency_limit=2),
+    "gpu-b": Policies(concurrency_key="gpu", concurrency_limit=2, overlap=Overlap.SKIP),
+    "gpu-c": Policies(concurrency_key="gpu", concurrency_limit=2, overlap=Overlap.CANCEL_OTHER),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_at_once_no_slot_is_lost_and_no_limit_exceeded(
+    database_url: str, clock: FakeClock, seed: int
+) -> None:
+    chance = random.Random(seed)
+    databases = [await open_database(database_url, clock) for _ in range(3)]
+    of = Triggers(databases[0], clock)
+    tasks = {name: replace(TASK, name=f"env.{name}") for name in MIXED}
+
+    async def deploy(name: str) -> None:
+        await deploy_task(
+            chance.choice(databases), tasks[name], [replace(trigger(task=tasks[name]), policies=MIXED[name])]
+        )
+
+    async def end(outcome: Outcome) -> None:
+        database = chance.choice(databases)
+        for claim in await database.write(lambda tx: actions.claim(tx, "n1", 2)):
+            await database.write(
+                lambda tx, claim=claim: actions.finished(
+                    tx, claim.id, claim.token, outcome, retries=NO_RETRIES, chance=0.5
+                )
+            )
+
+    for name in MIXED:
+        await deploy(name)
+    loops = [scheduler(database, clock) for database in databases]
+    for _ in range(25):
+        clock.forward(chance.choice([SECOND, 20 * SECOND, MINUTE, MINUTE, 5 * MINUTE]))
+        await asyncio.gather(
+            *(loop.tick() for loop in loops),
+            *(end(chance.choice([Success(), ERROR])) for _ in range(chance.randrange(4))),
+            *(deploy(chance.choice(list(MIXED))) for _ in range(chance.randrange(2))),
+        )
+        running = {name: await of.running_of(tasks[name]) for name in MIXED}
+        assert all(running[name] <= 1 for name in ("skip", "one", "all", "cancel", "gpu-b", "gpu-c")), running
+        assert running["gpu-a"] + running["gpu-b"] + running["gpu-c"] <= 2, running
+    for task in tasks.values():
+        await covered(of, task)
+    for database in databases:
+        await database.close()
 
 
 async def test_triggers_without_policies_ask_the_database_nothing_more(

@@ -181,6 +181,15 @@ def owed(firing: Firing, now: datetime) -> tuple[Backlog | None, tuple[Unfired, 
     return _made_up_for(firing, undecided_slots(firing, now), now)
 
 
+def ripe_at(firing: Firing, owed: Backlog) -> datetime:
+    """When the last slot comes due that a change of the trigger has made a backlog: its jitter still counts."""
+    _, last = newest(owed)
+    slot = next_after(owed.schedule, last.after, owed.anchor)
+    if slot is None:
+        return owed.until
+    return slot + jitter.delay(firing.trigger_id, owed.schedule, slot, owed.anchor, firing.policies.jitter)
+
+
 def catch_up(backlog: Backlog, limit: int) -> tuple[tuple[datetime, ...], Backlog | None]:
     """The oldest slots of a backlog, at most `limit`, and what is left of it."""
     found = between(backlog.schedule, backlog.after, backlog.until, backlog.anchor, limit=limit + 1)

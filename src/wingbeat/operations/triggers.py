@@ -21,6 +21,7 @@ from wingbeat.core.trigger import (
     moved,
     owed,
     redeployed,
+    ripe_at,
     undecided_slots,
 )
 from wingbeat.errors import Conflict, NotFound
@@ -236,7 +237,9 @@ async def _settle(tx: Transaction, firing: Firing) -> None:
     backlog, unfired = owed(firing, tx.now)
     if firing.policies.ordered:
         await firings.wake(tx, [firing.trigger_id])
-    await firings.add_backlogs(tx, [backlog] if backlog else [])
+    if backlog is not None:
+        wake_at = ripe_at(firing, backlog) if firing.policies.jitter else tx.now
+        await firings.add_backlogs(tx, [backlog], wake_at=wake_at)
     await fires.insert(tx, [row for each in unfired if (row := ledger_row(each))])
 
 

@@ -27,7 +27,7 @@ EVERYTHING = 2**31
 """A limit for what is bounded by its nature."""
 RECHECK = timedelta(minutes=1)
 """How long waiting slots wait for word of a run's end before somebody looks by himself."""
-_COLUMNS = (
+COLUMNS = (
     "trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, failures, policies, run_group,"
     " started, failed_runs"
 )
@@ -57,25 +57,25 @@ async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
         return {}
     rows = await tx.fetch(
         f"""
-        SELECT {_COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
+        SELECT {COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
          ORDER BY trigger_id{tx.for_update}
         """,
         *ids,
     )
-    return {row["trigger_id"]: _firing(row) for row in rows}
+    return {row["trigger_id"]: firing_of(row) for row in rows}
 
 
 async def claim_due(tx: Transaction, limit: int, *, only: int | None = None) -> list[Firing]:
     """Firings whose moment has come, the longest overdue first, locked; those that others hold are passed over."""
     rows = await tx.fetch(
         f"""
-        SELECT {_COLUMNS} FROM schedule WHERE wake_at <= $1{_only(only)}
+        SELECT {COLUMNS} FROM schedule WHERE wake_at <= $1{_only(only)}
          ORDER BY wake_at, trigger_id LIMIT $2{tx.skip_locked}
         """,
         to_micros(tx.now),
         limit,
     )
-    return [_firing(row) for row in rows]
+    return [firing_of(row) for row in rows]
 
 
 async def due_ids(tx: Transaction, limit: int) -> list[int]:
@@ -105,12 +105,12 @@ async def claim_backlogs(
         return [], {}
     rows = await tx.fetch(
         f"""
-        SELECT {_COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
+        SELECT {COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
          ORDER BY trigger_id{tx.skip_locked}
         """,
         *ids,
     )
-    held = {row["trigger_id"]: _firing(row) for row in rows}
+    held = {row["trigger_id"]: firing_of(row) for row in rows}
     return await _backlogs(tx, list(held), f"AND wake_at <= {to_micros(tx.now)}", limit), held
 
 
@@ -214,9 +214,9 @@ async def postpone(tx: Transaction, trigger_id: int, *, until: datetime, error: 
     )
 
 
-async def add_backlogs(tx: Transaction, added: Iterable[Backlog]) -> None:
-    """To be caught up from now on."""
-    await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, tx.now) for backlog in added])
+async def add_backlogs(tx: Transaction, added: Iterable[Backlog], *, wake_at: datetime | None = None) -> None:
+    """To be caught up from `wake_at` on, or from now on."""
+    await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, wake_at or tx.now) for backlog in added])
 
 
 async def park(tx: Transaction, waiting: Iterable[Backlog]) -> None:
@@ -281,11 +281,11 @@ async def serve_backlogs(tx: Transaction, left: Iterable[Backlog], done: Iterabl
 async def stale(tx: Transaction, limit: int) -> list[Firing]:
     """Firings that were computed with another version of the time zones, locked."""
     rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM schedule WHERE wake_at IS NOT NULL AND tzdata <> $1 LIMIT $2{tx.skip_locked}",
+        f"SELECT {COLUMNS} FROM schedule WHERE wake_at IS NOT NULL AND tzdata <> $1 LIMIT $2{tx.skip_locked}",
         tzdata_version(),
         limit,
     )
-    return [_firing(row) for row in rows]
+    return [firing_of(row) for row in rows]
 
 
 async def health(tx: Transaction, trigger_id: int) -> Health | None:
@@ -332,7 +332,8 @@ def _watermarks(firing: Firing) -> tuple[Value, ...]:
     )
 
 
-def _firing(row: Row) -> Firing:
+def firing_of(row: Row) -> Firing:
+    """From a row with `COLUMNS`."""
     return Firing(
         trigger_id=row["trigger_id"],
         revision=row["revision"],
