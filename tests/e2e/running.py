@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,8 +101,10 @@ class Server:
         self.process.wait(START_SECONDS)
 
     def close(self) -> None:
+        """End it, however it stands, and its data: the agent and its actions end with their directory."""
         if self.process and self.process.poll() is None:
             self.kill()
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
 
     def _listening(self) -> "re.Match[str] | None":
         assert self.process
