@@ -1,0 +1,222 @@
+"""Triggers at a million: a storm of fires beside a bare insert of the same rows, an idle scheduler, a page of the list.
+
+    python benchmarks/bench_triggers.py [stored] [due]
+
+Both databases with durable commits. The bare insert writes the very rows that the fires made into the same tables, as
+sets of the same size, and moves the same watermarks: what is left is the cost of deciding.
+"""
+
+import asyncio
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, trigger
+from tests.postgresql import postgresql_server
+from wingbeat.core.ids import Scope
+from wingbeat.core.listing import ListQuery
+from wingbeat.core.schedule import Every, encode
+from wingbeat.core.zones import tzdata_version
+from wingbeat.loops import scheduler as loop
+from wingbeat.loops.scheduler import Pace, Scheduler
+from wingbeat.operations.firing import Firer
+from wingbeat.store import trigger_lists
+from wingbeat.store.database import Database, Row, Transaction, open_database, to_micros
+from wingbeat.telemetry import Metrics
+
+UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
+DURABLE = ("max_connections=100", "listen_addresses=127.0.0.1", "shared_buffers=512MB", "max_wal_size=4GB")
+ROUND = 10_000
+MADE = ("run", "action", "event", "queue", "fire")
+"""What fires insert; they also move rows of `schedule`."""
+
+
+async def store_triggers(database: Database, number: int) -> None:
+    """Clone one deployed trigger, with the next fire in an hour or more."""
+    await deploy_task(database, triggers=[trigger("first")])
+    spec = trigger().spec
+    now = to_micros(datetime.now(UTC))
+    spec_types = {
+        "project": "text", "domain": "text", "task_name": "text", "name": "text", "revision": "bigint",
+        "task_version": "text", "active": "boolean", "automation_type": "text", "spec": "bytea", "automation": "bytea",
+        "description": "text", "deployed_by": "text", "updated_by": "text", "deployed_at": "bigint",
+        "updated_at": "bigint",
+    }  # fmt: skip
+    for first in range(0, number, ROUND):
+        rows = [
+            (TASK.project, TASK.domain, TASK.name, f"t{first + n:07}", 1, TASK.version, True, "TYPE_SCHEDULE", spec,
+             b"", "", "", "", now, now + n)
+            for n in range(min(ROUND, number - first))
+        ]  # fmt: skip
+        await database.write(lambda tx, rows=rows: tx.insert("trigger_spec", spec_types, rows))
+    schedule = encode(Every(timedelta(hours=1)))
+    later = now + 3_600_000_000
+
+    async def schedules(tx: Transaction) -> None:
+        await tx.execute(
+            f"""
+            INSERT INTO schedule (trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, wake_at,
+                                  tzdata, watches)
+            SELECT trigger_id, 1, '{schedule}', active, {now}, {now}, {later} + trigger_id, {later} + trigger_id,
+                   '{tzdata_version()}', active AND NOT active
+              FROM trigger_spec t WHERE NOT EXISTS (SELECT 1 FROM schedule s WHERE s.trigger_id = t.trigger_id)
+            """
+        )
+
+    await database.write(schedules)
+
+
+async def make_due(database: Database, number: int) -> None:
+    """The first `number` triggers have one slot, a second ago."""
+
+    async def body(tx: Transaction) -> None:
+        slot = to_micros(tx.now.replace(microsecond=0))
+        await tx.execute(
+            "UPDATE schedule SET anchor = $1, decided_until = $1, next_fire_at = $2, wake_at = $2"
+            " WHERE trigger_id > 1 AND trigger_id <= $3",
+            slot - 3_600_000_000,
+            slot,
+            number + 1,
+        )
+
+    await database.write(body)
+
+
+def new_scheduler(database: Database) -> Scheduler:
+    return Scheduler(database, Firer(DEFAULTS, DOMAINS), pace=UNLIMITED, steady=time.monotonic, metrics=Metrics())
+
+
+async def storm(databases: Sequence[Database], number: int) -> float:
+    await make_due(databases[0], number)
+    began = time.perf_counter()
+    await asyncio.gather(*(new_scheduler(database).tick() for database in databases))
+    seconds = time.perf_counter() - began
+    assert await count(databases[0], "run") == number, "every slot is one run"
+    assert await count(databases[0], "fire") == number, "every slot is in the ledger"
+    return seconds
+
+
+async def bare_insert(database: Database) -> float:
+    """Take the rows out and put them in again, with nothing decided."""
+
+    async def take(tx: Transaction) -> dict[str, Sequence[Row]]:
+        return {table: await tx.fetch(f"SELECT * FROM {table}") for table in MADE}
+
+    taken = await database.read(take)
+    await clear(database)
+    columns = {
+        table: [name for name in dict(rows[0]) if (table, name) != ("event", "id")] for table, rows in taken.items()
+    }  # pyright: ignore[reportCallIssue, reportArgumentType]
+    types = {
+        table: {name: await column_type(database, table, name) for name in names} for table, names in columns.items()
+    }
+    sets = {table: [tuple(row[name] for name in columns[table]) for row in rows] for table, rows in taken.items()}
+    moves = [(row["trigger_id"], row["first_slot"], row["first_slot"] + 1) for row in taken["fire"]]
+    began = time.perf_counter()
+    for first in range(0, len(moves), loop.BATCH):
+
+        async def body(tx: Transaction, first: int = first) -> None:
+            for table in MADE:
+                await tx.insert(table, types[table], sets[table][first : first + loop.BATCH])
+            await tx.update(
+                "UPDATE schedule SET decided_until = $2, next_fire_at = $3, wake_at = $3, triggered_at = $2"
+                " WHERE trigger_id = $1",
+                moves[first : first + loop.BATCH],
+            )
+
+        await database.write(body)
+    return time.perf_counter() - began
+
+
+async def column_type(database: Database, table: str, column: str) -> str:
+    if not database.shared:
+        return ""
+    rows = await database.read(
+        lambda tx: tx.fetch(
+            "SELECT data_type FROM information_schema.columns WHERE table_name = $1 AND column_name = $2", table, column
+        )
+    )
+    return rows[0]["data_type"]
+
+
+async def clear(database: Database) -> None:
+    async def body(tx: Transaction) -> None:
+        for table in MADE:
+            await tx.execute(f"DELETE FROM {table}")
+
+    await database.write(body)
+
+
+async def count(database: Database, table: str) -> int:
+    rows = await database.read(lambda tx: tx.fetch(f"SELECT count(*) AS number FROM {table}"))
+    return rows[0]["number"]
+
+
+async def idle(database: Database) -> tuple[float, float]:
+    """Milliseconds of the first round of a new scheduler, and of the rounds after it."""
+    scheduler = new_scheduler(database)
+    times: list[float] = []
+    for _ in range(50):
+        began = time.perf_counter()
+        await scheduler.tick()
+        times.append((time.perf_counter() - began) * 1000)
+    return times[0], statistics.median(times[1:])
+
+
+async def page(database: Database) -> float:
+    """Milliseconds for 100 triggers of a project."""
+    times: list[float] = []
+    scope = Scope(TASK.project, TASK.domain)
+    for _ in range(20):
+        began = time.perf_counter()
+        await database.read(lambda tx: trigger_lists.page(tx, ListQuery(limit=100), scope))
+        times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
+
+
+async def measure(name: str, url: str, stored: int, due: int) -> None:
+    database = await open_database(url)
+    await store_triggers(database, stored)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first, later = await idle(database)
+    print(
+        f"{name}: {stored:,} triggers stored; a new scheduler's first round {first:.1f} ms, idle rounds {later:.2f} ms"
+    )
+    print(f"{name}: a page of 100 triggers {await page(database):.1f} ms")
+    ratios: list[float] = []
+    for _ in range(3):
+        fired = await storm([database], due)
+        bare = await bare_insert(database)
+        ratios.append(bare / fired)
+        await clear(database)
+        print(
+            f"{name}: {due:,} due: {fired:.2f} s, {due / fired:,.0f}/s;"
+            f" bare {bare:.2f} s; {bare / fired:.0%} of its rate"
+        )
+    if database.shared:
+        others = [database, await open_database(url), await open_database(url)]
+        print(f"{name}: three schedulers: {await storm(others, due):.2f} s")
+        for other in others[1:]:
+            await other.close()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024
+    print(f"{name}: {statistics.median(ratios):.0%} of the bare rate (target 40 %); memory grew by {grown:.0f} MB")
+    await database.close()
+
+
+async def main() -> None:
+    stored, due = map(int, sys.argv[1:3] or ("1000000", "10000"))
+    with tempfile.TemporaryDirectory(prefix="wingbeat-bench-") as directory:
+        await measure("sqlite", str(Path(directory) / "wingbeat.db"), stored, due)
+    with postgresql_server(DURABLE) as url:
+        await measure("postgresql", url, stored, due)
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parent.parent)
+    asyncio.run(main())
