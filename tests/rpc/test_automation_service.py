@@ -131,6 +131,22 @@ async def test_a_preview_of_a_trigger_begins_with_its_next_fire_and_says_that_it
     assert answer.inactive
 
 
+async def test_a_preview_keeps_to_the_policies(clients: Clients) -> None:
+    bounded = inline("0 * * * *", start="2026-01-01T05:00:00Z", end="2026-01-01T07:00:00Z")
+    answer = await clients.ours.preview_schedule(pb.PreviewScheduleRequest(schedule=bounded))
+    assert [minutes(slot.at) / 60 for slot in answer.slots] == [5, 6, 7]
+    answer = await clients.ours.preview_schedule(pb.PreviewScheduleRequest(schedule=inline("0 * * * *", max_runs="2")))
+    assert len(answer.slots) == 2
+
+
+async def test_a_preview_shows_the_jitter_of_each_slot(clients: Clients) -> None:
+    await clients.deploy("0 * * * *", run_spec={"annotations": {"values": {"wingbeat/jitter": "30m"}}})
+    answer = await clients.ours.preview_schedule(pb.PreviewScheduleRequest(trigger=NAME, count=3))
+    delays = [minutes(slot.fires_at) - minutes(slot.at) for slot in answer.slots]
+    assert all(0 < delay < 30 for delay in delays)
+    assert len(set(delays)) == 3
+
+
 async def test_the_ledger_is_listed_newest_first_page_by_page(
     clients: Clients, database: Database, clock: FakeClock
 ) -> None:
@@ -297,6 +313,10 @@ async def test_the_load_to_come_is_counted_by_trigger_and_in_sum(clients: Client
     assert [minutes(bucket.begin) for bucket in answer.buckets] == [0, 60, 120, 180]
     (load,) = answer.triggers
     assert (load.name, load.fires, list(load.by_bucket), answer.trigger_count) == (NAME, 6, [3, 3, 0, 0], 1)
+    limits = {"annotations": {"values": {"wingbeat/max-runs": "4", "wingbeat/start": "2026-01-01T00:20:00Z"}}}
+    await clients.deploy("*/20 0-1 * * *", run_spec=limits)
+    answer = await clients.ours.forecast_load(pb.ForecastLoadRequest(horizon=length(4 * HOUR)))
+    assert [bucket.fires for bucket in answer.buckets] == [2, 2, 0, 0]
     elsewhere = pb.ForecastLoadRequest(project_id={"name": "nobody", "domain": "development"})
     assert (await clients.ours.forecast_load(elsewhere)).trigger_count == 0
 
@@ -326,6 +346,12 @@ REFUSED = {
         pb.PreviewScheduleRequest(schedule=inline("* * * * *", "Europe/Berln")),
         Code.INVALID_ARGUMENT,
         "did you mean 'Europe/Berlin'",
+    ),
+    "an unknown policy": (
+        "preview_schedule",
+        pb.PreviewScheduleRequest(schedule=inline("* * * * *", colour="red")),
+        Code.INVALID_ARGUMENT,
+        "wingbeat/colour",
     ),
     "neither a trigger nor a schedule": (
         "preview_schedule",

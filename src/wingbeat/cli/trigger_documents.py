@@ -76,6 +76,7 @@ class SlotShown:
     at: datetime
     local: Annotated[str, "on the wall clock of the schedule's zone"]
     note: Annotated[str, "what a change of the clock does to it"]
+    fires_at: Annotated[datetime, "later than the slot by its jitter"]
 
 
 @dataclass(frozen=True, slots=True)

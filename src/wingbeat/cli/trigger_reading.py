@@ -178,7 +178,11 @@ def moment(at: Timestamp) -> datetime | None:
 
 
 def _slots(slots: Sequence[pb.Slot]) -> tuple[SlotShown, ...]:
-    return tuple(SlotShown(times.from_proto(each.at), each.local, each.note) for each in slots)
+    return tuple(
+        SlotShown(at, each.local, each.note, moment(each.fires_at) or at)
+        for each in slots
+        for at in [times.from_proto(each.at)]
+    )
 
 
 def _pause(pause: pb.Pause) -> PauseShown:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from wingbeat.core.ids import TriggerName
-from wingbeat.core.schedule import Schedule, count_between
+from wingbeat.core.schedule import count_between
+from wingbeat.core.trigger import Firing
 from wingbeat.errors import InvalidArgument
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -15,6 +16,7 @@ SHORTEST_BUCKET = timedelta(minutes=1)
 MOST_BUCKETS = 1000
 MOST_COUNTS = 200_000
 """Triggers times buckets: each is a count of some microseconds."""
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ class Forecast:
     """Those that fire at all, the busiest first."""
 
 
-def forecast(triggers: Iterable[tuple[TriggerName, Schedule, datetime]], horizon: Horizon) -> Forecast:
-    """Of names, schedules and anchors. Raises InvalidArgument when it is too much to count."""
+def forecast(triggers: Iterable[tuple[TriggerName, Firing]], horizon: Horizon) -> Forecast:
+    """Of active triggers. Raises InvalidArgument when it is too much to count."""
     wanted = list(triggers)
     if len(wanted) * horizon.buckets > MOST_COUNTS:
         raise InvalidArgument(
@@ -76,13 +78,26 @@ def forecast(triggers: Iterable[tuple[TriggerName, Schedule, datetime]], horizon
             " use longer buckets, a shorter horizon or one project's domain"
         )
     edges = horizon.edges
-    loads = [Load(name, _counts(schedule, anchor, edges)) for name, schedule, anchor in wanted]
+    loads = [Load(name, _within_limit(firing, _counts(firing, edges))) for name, firing in wanted]
     busy = sorted((load for load in loads if load.fires), key=lambda load: (-load.fires, load.name))
     totals = [sum(load.by_bucket[number] for load in busy) for number in range(horizon.buckets)]
     return Forecast(edges[:-1], totals, busy)
 
 
-def _counts(schedule: Schedule, anchor: datetime, edges: Sequence[datetime]) -> list[int]:
-    """A slot belongs to the bucket that begins with it."""
-    just_before = [edge - timedelta(microseconds=1) for edge in edges]
-    return [count_between(schedule, begin, end, anchor) for begin, end in pairwise(just_before)]
+def _counts(firing: Firing, edges: Sequence[datetime]) -> list[int]:
+    """A slot belongs to the bucket that begins with it; policies bound the first and the last."""
+    if firing.schedule is None:
+        return [0] * (len(edges) - 1)
+    first, last = firing.policies.start or edges[0], firing.policies.end or edges[-1]
+    bounds = [min(max(edge, first) - _TICK, last) for edge in edges]
+    return [count_between(firing.schedule, begin, end, firing.anchor) for begin, end in pairwise(bounds)]
+
+
+def _within_limit(firing: Firing, counts: Sequence[int]) -> list[int]:
+    if firing.policies.max_runs is None:
+        return list(counts)
+    left, within = firing.policies.max_runs - firing.started, list[int]()
+    for count in counts:
+        within.append(max(0, min(count, left)))
+        left -= count
+    return within

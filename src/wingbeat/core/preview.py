@@ -1,13 +1,14 @@
 """Slots as people read them: on the wall clock of their zone, with a word where a change of the clock matters."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import assert_never
 
 from wingbeat.core import cron
 from wingbeat.core.cron import Cron, DstGap, DstOverlap
 from wingbeat.core.schedule import Schedule
+from wingbeat.core.trigger import Firing, comes_due_at, moved
 from wingbeat.core.zones import EPOCH, Stretch, stretch_at, stretches_between
 
 _SECOND = timedelta(seconds=1)
@@ -21,9 +22,32 @@ class Slot:
     """The same with the offset of the schedule's zone."""
     note: str
     """What a change of the clock does to this slot, or did to one just before it; empty nearly always."""
+    fires_at: datetime
+    """Later than `at` by the slot's jitter."""
 
 
-def zone_of(schedule: Schedule) -> str:
+def upcoming(firing: Firing, after: datetime, n: int) -> tuple[Slot, ...]:
+    """The next `n` slots after `after`, or as many as its policies leave, as if the trigger were active."""
+    if firing.schedule is None:
+        return ()
+    found: list[tuple[datetime, datetime]] = []
+    state, reached = replace(firing, active=True), after
+    while len(found) < n:
+        state = moved(state, reached)
+        fires_at = comes_due_at(state)
+        if state.next_fire_at is None or fires_at is None:
+            break
+        found.append((state.next_fire_at, fires_at))
+        state, reached = replace(state, started=state.started + 1), state.next_fire_at
+    return tuple(
+        replace(slot, fires_at=fires_at)
+        for slot, (_, fires_at) in zip(
+            annotated(firing.schedule, [slot for slot, _ in found], after=after), found, strict=True
+        )
+    )
+
+
+def zone_of(schedule: Schedule | None) -> str:
     """The zone whose wall clock a schedule follows; intervals follow none."""
     return schedule.timezone if isinstance(schedule, Cron) else "UTC"
 
@@ -33,7 +57,7 @@ def annotated(schedule: Schedule, slots: Sequence[datetime], *, after: datetime)
     zone = zone_of(schedule)
     befores = (after, *slots)
     return tuple(
-        Slot(slot, _local(slot, stretch_at(zone, _seconds(slot))), _note(schedule, before, slot))
+        Slot(slot, _local(slot, stretch_at(zone, _seconds(slot))), _note(schedule, before, slot), slot)
         for before, slot in zip(befores, slots, strict=False)
     )
 

@@ -1,15 +1,14 @@
 """What people ask of triggers beyond deploying them: what will fire, what a run by hand would get, what changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from wingbeat.core.ids import Scope, TaskId, TriggerName
-from wingbeat.core.preview import Slot, annotated, zone_of
+from wingbeat.core.preview import Slot, upcoming, zone_of
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
-from wingbeat.core.schedule import Schedule, preview
-from wingbeat.core.trigger import Deployment, Trigger
+from wingbeat.core.trigger import Deployment, Firing, Trigger, redeployed
 from wingbeat.errors import InvalidArgument, NotFound
 from wingbeat.operations import pauses, projects, runs, tasks, triggers
 from wingbeat.operations.runs import RunDefaults, RunRequest
@@ -24,6 +23,8 @@ from wingbeat.store.timetables import Timetable
 from wingbeat.wire import automation as wire
 
 DRY_RUN_NAME = "dry-run"
+UNDEPLOYED = 0
+"""The id of a trigger that has none."""
 MOST_GOING = 10_000
 """Triggers in one forecast."""
 
@@ -65,19 +66,17 @@ class Diff:
 async def preview_trigger(tx: Transaction, name: TriggerName, *, after: datetime | None, n: int) -> Preview:
     """The next slots, as if the trigger were active. Raises NotFound, FailedPrecondition."""
     trigger = await pauses.find(tx, name)
-    timetable = (await timetables.find_many(tx, [trigger.id]))[trigger.id]
-    if timetable.schedule is None:
-        return Preview((), "UTC", not trigger.active)
-    since = max(timetable.decided_until, after or tx.now) if trigger.active else after or tx.now
-    slots = _slots(timetable.schedule, since, timetable.anchor, n)
-    return Preview(slots, zone_of(timetable.schedule), not trigger.active)
+    firing = (await timetables.find_many(tx, [trigger.id]))[trigger.id].firing
+    since = max(firing.decided_until, after or tx.now) if trigger.active else after or tx.now
+    return Preview(upcoming(firing, since, n), zone_of(firing.schedule), not trigger.active)
 
 
 async def preview_inline(tx: Transaction, wanted: Deployment, *, after: datetime | None, n: int) -> Preview:
     """The slots of a trigger that would be deployed now."""
-    if wanted.schedule is None:
-        raise InvalidArgument("schedule: it is empty")
-    return Preview(_slots(wanted.schedule, after or tx.now, tx.now, n), zone_of(wanted.schedule), inactive=False)
+    # A delay depends on the trigger that does not exist yet.
+    policies = replace(wanted.policies, jitter=timedelta())
+    firing = Firing(UNDEPLOYED, 1, wanted.schedule, True, tx.now, tx.now, None, policies=policies)
+    return Preview(upcoming(firing, after or tx.now, n), zone_of(firing.schedule), inactive=False)
 
 
 async def states(tx: Transaction, names: Sequence[TriggerName], *, last_fires: int) -> list[State]:
@@ -127,13 +126,13 @@ async def diff(tx: Transaction, name: TriggerName, *, old: int, new: int, n: int
         raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
     newer = await _at(tx, latest, new or latest.revision)
     older = await _at(tx, latest, old or max(newer.revision - 1, 1))
-    timetable = (await timetables.find_many(tx, [latest.id]))[latest.id]
+    firing = (await timetables.find_many(tx, [latest.id]))[latest.id].firing
     return Diff(
         older.revision,
         newer.revision,
         _differences(wire.fields(older), wire.fields(newer)),
-        _slots_of(older, timetable, tx.now, n),
-        _slots_of(newer, timetable, tx.now, n),
+        _slots_of(older, firing, tx.now, n),
+        _slots_of(newer, firing, tx.now, n),
     )
 
 
@@ -155,15 +154,12 @@ async def roll_back(
         await stored_pauses.put(tx, paused.moved(deployed.revision))
 
 
-async def going(tx: Transaction, scope: Scope | None) -> list[tuple[TriggerName, Schedule, datetime]]:
-    """The names, schedules and anchors of the triggers that fire by themselves.
-
-    Raises InvalidArgument when there are too many to say what they will do.
-    """
+async def going(tx: Transaction, scope: Scope | None) -> list[tuple[TriggerName, Firing]]:
+    """The triggers that fire by themselves. Raises InvalidArgument when they are too many to say what they will do."""
     found = await timetables.going(tx, scope, limit=MOST_GOING + 1)
     if len(found) > MOST_GOING:
         raise InvalidArgument(f"project_id: more than {MOST_GOING} triggers are active: ask for one project's domain")
-    return [(each.name, each.schedule, each.anchor) for each in found if each.schedule]
+    return [(each.name, each.firing) for each in found]
 
 
 async def _checked(tx: Transaction, name: TriggerName, request: RunRequest) -> tuple[Trigger, runs.Runnable]:
@@ -190,17 +186,10 @@ def _holding(pause: Pause | None, trigger: Trigger) -> Pause | None:
     return pause if pause is not None and pause.holds(trigger) else None
 
 
-def _slots(schedule: Schedule, after: datetime, anchor: datetime, n: int) -> Sequence[Slot]:
-    return annotated(schedule, preview(schedule, after, anchor, n), after=after)
-
-
-def _slots_of(revision: Trigger, timetable: Timetable, now: datetime, n: int) -> Sequence[Slot]:
-    """As if the revision were deployed now: an unchanged schedule keeps its anchor."""
-    schedule = wire.redeployment(revision, active=True).schedule
-    if schedule is None:
-        return ()
-    anchor = timetable.anchor if schedule == timetable.schedule else now
-    return _slots(schedule, now, anchor, n)
+def _slots_of(revision: Trigger, firing: Firing, now: datetime, n: int) -> Sequence[Slot]:
+    """As if the revision were deployed now."""
+    wanted = wire.redeployment(revision, active=True)
+    return upcoming(redeployed(firing, wanted, revision=revision.revision, now=now), now, n)
 
 
 def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:

@@ -37,9 +37,9 @@ def state(state: State) -> pb.TriggerState:
         name=wire.name_to_proto(state.trigger.name),
         revision=state.trigger.revision,
         active=state.trigger.active,
-        next_fire_at=times.maybe_to_proto(state.timetable.next_fire_at),
+        next_fire_at=times.maybe_to_proto(state.timetable.firing.next_fire_at),
         pause=_pause(state.pause) if state.pause else None,
-        failures=state.timetable.failures,
+        failures=state.timetable.firing.failures,
         error=state.timetable.error,
         fires=[fire(entry) for entry in state.fires],
     )
@@ -108,7 +108,7 @@ def health(
         oldest_backlog=times.maybe_to_proto(late.oldest_backlog),
         failing_triggers=late.failing,
         failing=[
-            pb.FailingTrigger(name=wire.name_to_proto(each.name), failures=each.failures, error=each.error)
+            pb.FailingTrigger(name=wire.name_to_proto(each.name), failures=each.firing.failures, error=each.error)
             for each in failing
         ],
         active_triggers=late.active,

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, ClassVar
 
 from connectrpc.request import RequestContext
@@ -15,7 +14,7 @@ from wingbeat.core.ids import Scope, TriggerName, generated_name
 from wingbeat.core.listing import DEFAULT_LIMIT, Page
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
-from wingbeat.core.schedule import Schedule
+from wingbeat.core.trigger import Firing
 from wingbeat.errors import NotFound
 from wingbeat.operations import automation, pauses
 from wingbeat.operations.automation import Preview, State
@@ -146,7 +145,7 @@ class Automation(AutomationService):
         project = request.project_id
         scope = Scope(project.name, project.domain) if request.HasField("project_id") else None
 
-        async def body(tx: Transaction) -> tuple[Horizon, list[tuple[TriggerName, Schedule, datetime]]]:
+        async def body(tx: Transaction) -> tuple[Horizon, list[tuple[TriggerName, Firing]]]:
             return requests.horizon(request, tx.now), await automation.going(tx, scope)
 
         horizon, going = await self._database.read(body)

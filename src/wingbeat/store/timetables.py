@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.core.ids import Scope, TriggerName
-from wingbeat.core.schedule import Schedule, decode
-from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_moment, placeholders, to_micros
+from wingbeat.core.trigger import Firing
+from wingbeat.store import firings
+from wingbeat.store.database import Row, Transaction, Value, maybe_moment, placeholders, to_micros
 
-_COLUMNS = "s.trigger_id, s.schedule, s.anchor, s.decided_until, s.next_fire_at, s.failures, s.error"
+_COLUMNS = f"{', '.join(f's.{column.strip()}' for column in firings.COLUMNS.split(','))}, s.error"
 _NAME = "t.project, t.domain, t.task_name, t.name"
 _TABLES = "schedule s JOIN trigger_spec t ON t.trigger_id = s.trigger_id"
 
@@ -17,14 +18,10 @@ _TABLES = "schedule s JOIN trigger_spec t ON t.trigger_id = s.trigger_id"
 class Timetable:
     """When one trigger fires, and why it does not as it should, if so."""
 
-    trigger_id: int
     name: TriggerName
-    schedule: Schedule | None
-    anchor: datetime
-    decided_until: datetime
-    next_fire_at: datetime | None
-    failures: int
+    firing: Firing
     error: str
+    """Of the last decision; empty when it was a good one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +101,5 @@ async def lateness(tx: Transaction) -> Lateness:
 
 
 def _timetable(row: Row) -> Timetable:
-    return Timetable(
-        trigger_id=row["trigger_id"],
-        name=TriggerName(row["project"], row["domain"], row["task_name"], row["name"]),
-        schedule=decode(row["schedule"]) if row["schedule"] else None,
-        anchor=from_micros(row["anchor"]),
-        decided_until=from_micros(row["decided_until"]),
-        next_fire_at=maybe_moment(row["next_fire_at"]),
-        failures=row["failures"],
-        error=row["error"] or "",
-    )
+    name = TriggerName(row["project"], row["domain"], row["task_name"], row["name"])
+    return Timetable(name, firings.firing_of(row), row["error"] or "")

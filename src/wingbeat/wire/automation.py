@@ -64,7 +64,13 @@ def name_to_proto(name: TriggerName) -> identifier_pb2.TriggerName:
 
 
 def slot_to_proto(slot: Slot) -> pb.Slot:
-    return pb.Slot(at=times.to_proto(slot.at), local=slot.local.isoformat(), note=slot.note)
+    late = slot.fires_at > slot.at
+    return pb.Slot(
+        at=times.to_proto(slot.at),
+        local=slot.local.isoformat(),
+        note=slot.note,
+        fires_at=times.to_proto(slot.fires_at) if late else None,
+    )
 
 
 def _plain(message: Message) -> dict[str, Any]:

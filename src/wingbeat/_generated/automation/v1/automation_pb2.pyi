@@ -96,14 +96,16 @@ class PreviewScheduleResponse(_message.Message):
     def __init__(self, slots: _Optional[_Iterable[_Union[Slot, _Mapping]]] = ..., timezone: _Optional[str] = ..., tzdata_version: _Optional[str] = ..., inactive: bool = ...) -> None: ...
 
 class Slot(_message.Message):
-    __slots__ = ("at", "local", "note")
+    __slots__ = ("at", "local", "note", "fires_at")
     AT_FIELD_NUMBER: _ClassVar[int]
     LOCAL_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    FIRES_AT_FIELD_NUMBER: _ClassVar[int]
     at: _timestamp_pb2.Timestamp
     local: str
     note: str
-    def __init__(self, at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., local: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+    fires_at: _timestamp_pb2.Timestamp
+    def __init__(self, at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., local: _Optional[str] = ..., note: _Optional[str] = ..., fires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTriggerStatesRequest(_message.Message):
     __slots__ = ("names", "fires")
