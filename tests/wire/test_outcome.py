@@ -6,9 +6,9 @@ from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
 from wingbeat.wire.outcome import outcome_of
 
 
-def document(origin: str = "USER", *, recoverable: bool = True) -> bytes:
+def document(origin: str = "USER", *, recoverable: bool = True, code: str = "ValueError") -> bytes:
     kind = "RECOVERABLE" if recoverable else "NON_RECOVERABLE"
-    error = execution_pb2.ContainerError(code="ValueError", message="no", kind=kind, origin=origin)
+    error = execution_pb2.ContainerError(code=code, message="no", kind=kind, origin=origin)
     return execution_pb2.ErrorDocument(error=error).SerializeToString()
 
 
@@ -46,6 +46,16 @@ CRASHED = ended(ExitReason.ERROR, exit_code=7)
             COMPLETED, False, document("UNKNOWN"),
             Failure("ValueError", ErrorKind.UNSPECIFIED, "no", retryable=True),
             id="an error of unknown origin",
+        ),
+        pytest.param(
+            COMPLETED, False, document("UNKNOWN", code="GenericError"),
+            Failure("GenericError", ErrorKind.SYSTEM, "no", retryable=True),
+            id="the runtime did not reach the storage: nobody's fault",
+        ),
+        pytest.param(
+            COMPLETED, False, document("USER", code="GenericError"),
+            Failure("GenericError", ErrorKind.USER, "no", retryable=True),
+            id="the task's code did not reach a storage of its own: its business",
         ),
     ],
 )  # fmt: skip

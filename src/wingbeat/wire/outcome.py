@@ -18,6 +18,8 @@ INVALID_IMAGE: Final = "InvalidImageName"
 UNKNOWN: Final = "Unknown"
 START_FAILED: Final = "StartFailed"
 BAD_ERROR_DOCUMENT: Final = "MalformedErrorDocument"
+STORAGE_AWAY: Final = "GenericError"
+"""obstore's exception for requests that were never answered, after all the retries that the SDK allows it."""
 
 _KINDS = {
     execution_pb2.ExecutionError.USER: ErrorKind.USER,
@@ -28,13 +30,14 @@ _KINDS = {
 def outcome_of(status: Status, *, has_outputs: bool, error_document: bytes | None) -> Outcome:
     """`error_document` is the content of error.pb, None if there is none."""
     if error_document is not None:
-        return _reported(error_document)
+        return reported(error_document)
     if has_outputs:
         return Success()
     return _unreported(status)
 
 
-def _reported(document: bytes) -> Failure:
+def reported(document: bytes) -> Failure:
+    """What a serialized flyteidl2.core.ErrorDocument says."""
     try:
         error = execution_pb2.ErrorDocument.FromString(document).error
     except DecodeError:
@@ -42,10 +45,18 @@ def _reported(document: bytes) -> Failure:
         return Failure(BAD_ERROR_DOCUMENT, ErrorKind.SYSTEM, message, retryable=True)
     return Failure(
         code=error.code or UNKNOWN,
-        kind=_KINDS.get(error.origin, ErrorKind.UNSPECIFIED),
+        kind=_kind(error),
         message=error.message or "the task failed and gave no message",
         retryable=error.kind == execution_pb2.ContainerError.RECOVERABLE,
     )
+
+
+def _kind(error: execution_pb2.ContainerError) -> ErrorKind:
+    known = _KINDS.get(error.origin)
+    if known is not None:
+        return known
+    # It did not come from the task's code: the runtime itself did not reach the storage, while we were away perhaps.
+    return ErrorKind.SYSTEM if error.code == STORAGE_AWAY else ErrorKind.UNSPECIFIED
 
 
 def _unreported(status: Status) -> Failure:
