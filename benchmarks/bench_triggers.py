@@ -110,9 +110,7 @@ async def bare_insert(database: Database) -> float:
 
     taken = await database.read(take)
     await clear(database)
-    columns = {
-        table: [name for name in dict(rows[0]) if (table, name) != ("event", "id")] for table, rows in taken.items()
-    }  # pyright: ignore[reportCallIssue, reportArgumentType]
+    columns = {table: await column_names(database, table) for table in MADE}
     types = {
         table: {name: await column_type(database, table, name) for name in names} for table, names in columns.items()
     }
@@ -132,6 +130,14 @@ async def bare_insert(database: Database) -> float:
 
         await database.write(body)
     return time.perf_counter() - began
+
+
+async def column_names(database: Database, table: str) -> list[str]:
+    sql = "SELECT name FROM pragma_table_info($1)"
+    if database.shared:
+        sql = "SELECT column_name AS name FROM information_schema.columns WHERE table_name = $1"
+    rows = await database.read(lambda tx: tx.fetch(sql, table))
+    return [row["name"] for row in rows if (table, row["name"]) != ("event", "id")]
 
 
 async def column_type(database: Database, table: str, column: str) -> str:
