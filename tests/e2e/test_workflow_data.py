@@ -12,7 +12,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 MEBIBYTE = 1024 * 1024
 BALLAST = 20 * MEBIBYTE
-"""Bytes that no archive makes smaller."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,8 @@ print(json.dumps(found))
 
 
 def test_code_of_twenty_megabytes_goes_to_the_task_and_can_be_downloaded(user: Client) -> None:
-    (user.directory / "ballast.bin").write_bytes(os.urandom(BALLAST))
+    # Bytes that no archive makes smaller, on one line: the SDK uploads line by line.
+    (user.directory / "ballast.bin").write_bytes(os.urandom(BALLAST).translate(bytes.maketrans(b"\n", b" ")))
     result = user.python(
         "import cargo\n"
         "run = flyte.with_runcontext(copy_style='all').run(cargo.weigh, name='ballast.bin')\n"

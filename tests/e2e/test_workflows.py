@@ -127,8 +127,11 @@ def test_a_killed_task_is_tried_again_though_it_asked_for_no_retries(ended: dict
 def test_a_parent_that_is_tried_again_keeps_what_children_and_traces_did(
     user: Client, ended: dict[str, Outcome]
 ) -> None:
-    assert ended["resume"].output == [1, 1, 1]
-    assert diary(user, "resume") == {"parent": 2, "child": 1, "other child": 1, "trace": 1}
+    run = ended["resume"]
+    assert run.output == [1, 1, 1]
+    assert diary(user, "resume") == {"parent": 2, "child": 1, "other child": 1, "trace": 1, "hopeless trace": 1}
+    (failed,) = (child for child in children(user, run) if child["status"]["phase"] == "ACTION_PHASE_FAILED")
+    assert "noted 1 times" in user.flyte("get", "action", run.run, failed["id"]["name"])
 
 
 def test_a_retry_continues_from_the_checkpoint_of_the_attempt_before(ended: dict[str, Outcome]) -> None:

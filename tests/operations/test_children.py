@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -61,6 +62,7 @@ def trace_child(name: str, phase: Phase = Phase.SUCCEEDED) -> TraceChild:
         T0 - SECOND,
         T0,
         output_uri=f"s3://b/{name}/outputs.pb",
+        error_uri=f"s3://b/{name}/error.pb",
     )
 
 
@@ -114,10 +116,13 @@ async def test_a_trace_is_over_at_once_and_its_outputs_are_given_back_as_they_ar
 
 
 async def test_a_trace_that_failed_may_be_recorded_again(database: Database) -> None:
-    await database.write(lambda tx: children.record(tx, trace_child("t1", Phase.FAILED)))
+    failed = replace(trace_child("t1", Phase.FAILED), failure=Failure("ValueError", ErrorKind.USER, "broken"))
+    await database.write(lambda tx: children.record(tx, failed))
+    (child,) = await database.read(lambda tx: stored_children.of_parent(tx, ActionId(RUN, "a0"), since=None))
+    assert (child.action.phase, child.failure) == (Phase.FAILED, failed.failure)
     await database.write(lambda tx: children.record(tx, trace_child("t1")))
     (child,) = await database.read(lambda tx: stored_children.of_parent(tx, ActionId(RUN, "a0"), since=None))
-    assert (child.action.phase, child.action.version) == (Phase.SUCCEEDED, 2)
+    assert (child.action.phase, child.action.version, child.failure) == (Phase.SUCCEEDED, 2, None)
 
 
 async def test_an_abort_ends_everything_below_and_nothing_that_is_over(database: Database) -> None:

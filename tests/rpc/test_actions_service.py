@@ -1,17 +1,20 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from connectrpc.errors import ConnectError
 from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.core import types_pb2
+from flyteidl2.core import execution_pb2, types_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from tests.conftest import T0
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
+from tests.loops.node import blobs_in
+from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import ErrorKind, Failure, Success
 from wingbeat.core.ids import Scope
 from wingbeat.core.retry import RetryPolicy
@@ -36,8 +39,13 @@ async def root(database: Database) -> Claim:
 
 
 @pytest.fixture
-def service(database: Database) -> Actions:
-    return Actions(database)
+def blobs(tmp_path: Path) -> Blobs:
+    return blobs_in(tmp_path)
+
+
+@pytest.fixture
+def service(database: Database, blobs: Blobs) -> Actions:
+    return Actions(database, blobs)
 
 
 async def claim(database: Database) -> Claim:
@@ -111,6 +119,27 @@ async def test_a_trace_is_echoed_with_the_outputs_it_came_with(service: Actions)
         assert (await take(updates))[0] == "sentinel"
         await service.enqueue(enqueue_trace("t1", phase_pb2.ACTION_PHASE_SUCCEEDED), CTX)
         assert await take(updates) == ("t1", "SUCCEEDED", "", "s3://b/o/outputs.pb")
+
+
+async def test_a_trace_that_failed_says_why_and_whether_it_may_be_tried_again(service: Actions, blobs: Blobs) -> None:
+    error = execution_pb2.ContainerError(code="ValueError", message="broken", origin=execution_pb2.ExecutionError.USER)
+    await blobs.put(f"{blobs.uri('t1')}/error.pb", execution_pb2.ErrorDocument(error=error).SerializeToString())
+    request = enqueue_trace("t1", phase_pb2.ACTION_PHASE_FAILED)
+    request.action.input_uri = f"{blobs.uri('t1')}/inputs.pb"
+    await service.enqueue(request, CTX)
+    updates: Any = service.watch_for_updates(pb.WatchForUpdatesRequest(parent_action_id=identifier("a0")), CTX)
+    async with aclosing(updates):
+        told = (await anext(updates)).action_update.error
+    assert (told.code, told.message, told.kind) == ("ValueError", "broken", execution_pb2.ExecutionError.USER)
+    assert told.recoverability == execution_pb2.ContainerError.NON_RECOVERABLE
+
+
+async def test_a_trace_whose_error_was_not_written_down_failed_all_the_same(service: Actions, blobs: Blobs) -> None:
+    request = enqueue_trace("t1", phase_pb2.ACTION_PHASE_FAILED)
+    request.action.input_uri = f"{blobs.uri('t1')}/inputs.pb"
+    await service.enqueue(request, CTX)
+    async with aclosing(watch(service)) as updates:
+        assert (await take(updates))[:3] == ("t1", "FAILED", "")
 
 
 async def test_an_aborted_child_says_why(service: Actions) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from flyteidl2.common import identifier_pb2, phase_pb2
+from flyteidl2.task import task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import BoolValue
@@ -65,7 +66,9 @@ def details(
     changes: Sequence[PhaseChange] = (QUEUED,),
     serialized: bytes | None = None,
 ) -> run_definition_pb2.ActionDetails:
-    return actions.details(action, named=NAMED, spec=serialized or task().spec, attempts=attempts, changes=changes)
+    return actions.details(
+        action, named=NAMED, spec=task().spec if serialized is None else serialized, attempts=attempts, changes=changes
+    )
 
 
 def moment(stamp: Timestamp) -> datetime:
@@ -115,7 +118,9 @@ def test_each_phase_ends_when_the_next_begins() -> None:
 def test_a_terminal_phase_ends_itself_and_the_history() -> None:
     ended = PhaseChange(1, Phase.SUCCEEDED, T0 + 3 * MINUTE, "")
     late = PhaseChange(1, Phase.RUNNING, T0 + 4 * MINUTE, "")
-    over = replace(ACTION, phase=Phase.SUCCEEDED, ended_at=T0 + 3 * MINUTE, duration_ms=180_000)
+    over = replace(
+        ACTION, phase=Phase.SUCCEEDED, output_uri="s3://out/a0/1", ended_at=T0 + 3 * MINUTE, duration_ms=180_000
+    )
     message = details(over, [replace(OVER, phase=Phase.SUCCEEDED)], [QUEUED, ended, late])
     (attempt,) = message.attempts
     last = attempt.phase_transitions[-1]
@@ -189,3 +194,15 @@ def test_links_are_filled_in_or_left_out() -> None:
     (attempt,) = details(attempts=[STARTED], serialized=task(wanted).spec).attempts
     assert [(link.name, link.uri) for link in attempt.log_info] == [("logs", "https://logs/r1/a0/r1-a0-0?o=")]
     assert attempt.outputs.report_uri == "s3://out/a0/1/report.html"
+
+
+@pytest.mark.parametrize("output_uri", ["s3://out/t1/outputs.pb", ""], ids=["with outputs", "without outputs"])
+def test_a_trace_was_over_when_it_began_to_be_known(output_uri: str) -> None:
+    trace = replace(ACTION, type=ActionType.TRACE, phase=Phase.SUCCEEDED, output_uri=output_uri, ended_at=T0 + MINUTE)
+    made = replace(BEGUN, phase=Phase.SUCCEEDED, output_prefix="s3://out/t1", created_at=T0, ended_at=T0 + MINUTE)
+    spec = task_definition_pb2.TraceSpec()
+    (attempt,) = details(trace, [made], changes=[], serialized=spec.SerializeToString()).attempts
+    assert (moment(attempt.start_time), moment(attempt.end_time)) == (T0, T0 + MINUTE)
+    assert attempt.outputs.output_uri == output_uri
+    assert not attempt.logs_available
+    assert not attempt.phase_transitions

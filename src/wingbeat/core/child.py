@@ -38,6 +38,10 @@ class TraceChild(Child):
     ended_at: datetime
     output_uri: str
     """As the parent has recorded it: the outputs file itself, given back as it is."""
+    error_uri: str
+    """Where the parent writes why it failed."""
+    failure: Failure | None = None
+    """What is written there."""
 
 
 @dataclass(frozen=True, slots=True)

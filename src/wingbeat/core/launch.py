@@ -90,6 +90,11 @@ def outputs_object(output_uri: str) -> str:
     return output_uri if output_uri.endswith("/outputs.pb") else f"{output_uri.rstrip('/')}/outputs.pb"
 
 
+def error_object(input_uri: str) -> str:
+    """The URI of error.pb beside the inputs, where those who have no attempts write it."""
+    return f"{inputs_object(input_uri).removesuffix('/inputs.pb')}/error.pb"
+
+
 def output_prefix(output_base: str, attempt: AttemptId) -> str:
     """Where one attempt, and no other, writes its outputs."""
     return f"{output_base.rstrip('/')}/{attempt.action.name}/{attempt.number}"

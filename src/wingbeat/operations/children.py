@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wingbeat.core.action import Action, ActionType, Phase, PhaseChange
+from wingbeat.core.action import Action, ActionType, Attempt, Phase, PhaseChange
 from wingbeat.core.child import Child, TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.errors import AlreadyExists, Conflict, NotFound
@@ -41,6 +41,7 @@ async def record(tx: Transaction, trace: TraceChild) -> None:
     if known is not None:
         await actions.remove(tx, trace.id)
     await actions.insert(tx, [_trace(tx, trace, parent, version=known.version + 1 if known else 1)])
+    await actions.save_attempt(tx, _attempt(trace))
 
 
 async def _living_parent(tx: Transaction, child: Child) -> Action:
@@ -89,4 +90,20 @@ def _trace(tx: Transaction, trace: TraceChild, parent: Action, *, version: int) 
         ended_at=trace.ended_at,
         duration_ms=round(lasted.total_seconds() * 1000),
         version=version,
+    )
+
+
+def _attempt(trace: TraceChild) -> Attempt:
+    """Its only one, which no node has begun: the parent's own process made it."""
+    return Attempt(
+        id=AttemptId(trace.id, 1),
+        phase=trace.phase,
+        node="",
+        token=0,
+        output_prefix=trace.error_uri.removesuffix("/error.pb"),
+        created_at=trace.started_at,
+        started_at=None,
+        ended_at=trace.ended_at,
+        failure=trace.failure,
+        log_uri=None,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.actions.actions_service_connect import ActionsService
 from flyteidl2.workflow import state_service_pb2
 
+from wingbeat.blobs.store import Blobs
+from wingbeat.core.action import Failure, Phase
 from wingbeat.core.child import ChildState, TraceChild
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import NotFound
@@ -20,6 +23,7 @@ from wingbeat.store.changes import children_topic
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import children as wire
+from wingbeat.wire import outcome
 
 Context = RequestContext[Any, Any]
 
@@ -38,13 +42,15 @@ class Actions(ActionsService):
         "Update": "the status of an action is what its executor reports: nobody else may set it",
     }
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
 
     async def enqueue(self, request: pb.EnqueueRequest, ctx: Context) -> pb.EnqueueResponse:
         child = wire.child_of(request.action)
         if isinstance(child, TraceChild):
-            await self._database.write(lambda tx: children.record(tx, child))
+            trace = replace(child, failure=await self._failure(child))
+            await self._database.write(lambda tx: children.record(tx, trace))
         else:
             await self._database.write(lambda tx: children.enqueue(tx, child))
         return pb.EnqueueResponse()
@@ -78,6 +84,15 @@ class Actions(ActionsService):
         action, reason = wire_actions.action_id(request.action_id), request.reason or DEFAULT_REASON
         await self._database.write(lambda tx: actions.abort(tx, action, reason))
         return pb.AbortResponse()
+
+    async def _failure(self, trace: TraceChild) -> Failure | None:
+        """Why it failed, which its parent writes down instead of telling it; None also when that is not there."""
+        if trace.phase is not Phase.FAILED:
+            return None
+        try:
+            return outcome.reported(await self._blobs.get(trace.error_uri))
+        except NotFound:
+            return None
 
 
 _SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.ControlMessage(sentinel=True))

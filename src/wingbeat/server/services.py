@@ -69,7 +69,7 @@ def services(
         public_url=settings.server.public_url,
     )
     return (
-        Actions(database),
+        Actions(database, storage.blobs),
         Automation(database, domains, defaults),
         Clusters(),
         data_proxy,

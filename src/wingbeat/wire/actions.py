@@ -136,7 +136,7 @@ def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt)
         cache_status=_cache_status(action),
         cluster=attempt.node,
     )
-    if attempt.phase is Phase.SUCCEEDED:
+    if attempt.phase is Phase.SUCCEEDED and action.output_uri:
         message.outputs.output_uri = f"{attempt.output_prefix}/{OUTPUTS_FILE}"
     if attempt.started_at and task.task_template.metadata.generates_deck.value:
         message.outputs.report_uri = f"{attempt.output_prefix}/{REPORT_FILE}"
@@ -144,8 +144,10 @@ def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt)
 
 
 def _add_history(message: run_definition_pb2.ActionAttempt, changes: Sequence[PhaseChange]) -> None:
-    if changes:
-        message.start_time.FromDatetime(changes[0].at)
+    """A trace has none: it was over when it was recorded."""
+    if not changes:
+        return
+    message.start_time.FromDatetime(changes[0].at)
     message.phase_transitions.extend(_transitions(changes))
     said = {change.message: change for change in reversed(changes) if change.message}
     message.cluster_events.extend(_cluster_event(change) for change in reversed(said.values()))

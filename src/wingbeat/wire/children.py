@@ -7,12 +7,14 @@ from flyteidl2.workflow import state_service_pb2
 from wingbeat.core.action import ActionType, ErrorKind, Failure, Phase, TaskRef
 from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.ids import TaskId
+from wingbeat.core.launch import error_object
 from wingbeat.errors import InvalidArgument, Unimplemented
 from wingbeat.wire import actions, tasks, times
 
 TRACE_TYPE = "trace"
 ABORTED_CODE = "Aborted"
 _TRACE_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED})
+_RECOVERABLE, _NON_RECOVERABLE = execution_pb2.ContainerError.RECOVERABLE, execution_pb2.ContainerError.NON_RECOVERABLE
 _ERROR_KINDS = {
     ErrorKind.USER: execution_pb2.ExecutionError.USER,
     ErrorKind.SYSTEM: execution_pb2.ExecutionError.SYSTEM,
@@ -81,14 +83,13 @@ def _trace(action: pb.Action) -> TraceChild:
         started_at=started_at,
         ended_at=max(started_at, ended_at),
         output_uri=trace.outputs.output_uri,
+        error_uri=error_object(action.input_uri),
     )
 
 
 def _parent(action: pb.Action) -> str:
     if not action.parent_action_name:
-        raise InvalidArgument(
-            "parent_action_name is empty: a run is started with CreateRun, its actions have a parent"
-        )
+        raise InvalidArgument("parent_action_name is empty: a run is started with CreateRun, its actions have a parent")
     return action.parent_action_name
 
 
@@ -102,4 +103,9 @@ def _error(child: ChildState) -> execution_pb2.ExecutionError | None:
 
 
 def _failure(failure: Failure) -> execution_pb2.ExecutionError:
-    return execution_pb2.ExecutionError(code=failure.code, message=failure.message, kind=_ERROR_KINDS[failure.kind])
+    return execution_pb2.ExecutionError(
+        code=failure.code,
+        message=failure.message,
+        kind=_ERROR_KINDS[failure.kind],
+        recoverability=_RECOVERABLE if failure.retryable else _NON_RECOVERABLE,
+    )

@@ -85,10 +85,19 @@ async def noted(diary: str, entry: str) -> int:
     return times_written(diary, entry)
 
 
+@flyte.trace
+async def noted_in_vain(diary: str, entry: str) -> int:
+    raise flyte.errors.NonRecoverableError(f"noted {times_written(diary, entry)} times")
+
+
 @env.task(retries=ONE_RETRY)
 async def resume(diary: str) -> list[int]:
     """What is done in the first attempt is not done again in the second."""
     done = [await noted(diary, "trace"), *await asyncio.gather(note(diary, "child"), note(diary, "other child"))]
+    try:
+        await noted_in_vain(diary, "hopeless trace")
+    except flyte.errors.RuntimeUserError as error:
+        print(error)
     if times_written(diary, "parent") == 1:
         raise RuntimeError("once more")
     return done
