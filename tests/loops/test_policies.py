@@ -12,10 +12,11 @@ from tests.deployed import DEFAULTS, DOMAINS, EVERY_MINUTE, TASK, deploy_task, t
 from wingbeat.core.action import ErrorKind, Failure, Outcome, Phase, Success
 from wingbeat.core.ids import Scope, TaskId
 from wingbeat.core.policy import CatchUp, Overlap, Policies
+from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, Schedule, between
 from wingbeat.core.trigger import Deployment, Firing
 from wingbeat.loops.scheduler import Pace, Scheduler
-from wingbeat.operations import actions, runs, triggers
+from wingbeat.operations import actions, projects, runs, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunRequest
@@ -206,6 +207,16 @@ async def test_cancel_other_aborts_what_runs_by_hand_too(of: Triggers) -> None:
     assert "cancel-other" in (aborted.abort_reason or "")
 
 
+async def test_a_slot_that_cannot_start_cancels_nothing(of: Triggers) -> None:
+    await deploy_task(of.database, triggers=[wanted(Policies(overlap=Overlap.CANCEL_OTHER))])
+    await of.minute()
+    archived = Project(TASK.project, TASK.project, "", b"", ProjectState.ARCHIVED)
+    await of.database.write(lambda tx: projects.update(tx, archived))
+    await of.minute()
+    assert await of.ledger() == [("fired", 1, 1), ("missed", 2, 2)]
+    assert await of.running() == 1
+
+
 async def test_a_run_by_hand_ignores_policies_and_counts_as_running(of: Triggers) -> None:
     await deploy_task(of.database, triggers=[wanted(Policies(overlap=Overlap.SKIP))])
     for name in ("one", "two"):
@@ -252,6 +263,10 @@ async def test_max_runs_survives_a_redeploy_and_counts_anew_when_it_is_new(of: T
         await deploy_task(of.database, triggers=[wanted(again)])
     await of.minute(3)
     assert await of.fired() == [1, 2, 5, 8, 9]
+    await deploy_task(of.database, triggers=[])
+    await deploy_task(of.database, triggers=[wanted(policies)])
+    await of.minute(3)
+    assert await of.fired() == [1, 2, 5, 8, 9, 11, 12]
 
 
 async def test_max_runs_bounds_what_is_caught_up(of: Triggers) -> None:

@@ -257,8 +257,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "max-runs": Key(
             _COUNT,
             "none",
-            "After so many scheduled runs there is no next slot. Counted since the trigger has such a limit; a slot"
-            " that could never start a run counts, too.",
+            "After so many scheduled runs there is no next slot. Counted since the trigger has such a limit, or was"
+            " deployed after a deletion; a slot that could never start a run counts, too.",
             _number,
         ),
         "pause-after-failures": Key(

@@ -1,7 +1,7 @@
 """Firing by the clock. One transaction claims what is due, starts the runs, writes the ledger and moves the watermarks.
 
 So any number of schedulers may do it at once, and one that dies at any moment has done all of it or nothing. Locks are
-taken in this order: schedules, groups, backlogs, actions.
+taken in this order: schedules, groups, queued actions, backlogs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,27 +9,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from wingbeat.core.admission import Admission
-from wingbeat.core.backlog import Backlog, Unfired, skipped
+from wingbeat.core.backlog import Backlog
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.task import StoredTask
-from wingbeat.core.trigger import Due, Firing, Trigger, back_off, catch_up, due, moved, serve
+from wingbeat.core.trigger import Due, Trigger, back_off, catch_up, due, moved
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import actions, projects, runs, standing
+from wingbeat.operations import lines, projects, runs, standing
+from wingbeat.operations.lines import Others
 from wingbeat.operations.runs import RunDefaults, RunOrder
-from wingbeat.operations.triggers import ledger_row
-from wingbeat.store import fires, firings, tasks, triggers, unfinished
+from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store import runs as stored_runs
 from wingbeat.store.database import Transaction
-from wingbeat.store.fires import Fire
+from wingbeat.store.fires import Fire, Outcome
 
 SOURCE = "RUN_SOURCE_SCHEDULE_TRIGGER"
 STALE_BATCH = 1000
 PERMANENT = (InvalidArgument, NotFound, FailedPrecondition)
 """What no retry of the same slot can mend."""
-CANCELLED = "the next slot of its trigger fired (overlap: cancel-other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,11 @@ class Round:
     def fired(self) -> int:
         return len(self.lags)
 
+    def of(self, claimed: int, *, left_out: Mapping[Outcome, int]) -> "Round":
+        """The same with what was looked at, and what policies have left out."""
+        skipped, forgone = left_out[Outcome.SKIPPED], left_out[Outcome.MISSED]
+        return replace(self, claimed=claimed, skipped=skipped, forgone=forgone)
+
     @property
     def decided(self) -> int:
         """Slots: as many as asked for means that more may be due."""
@@ -81,8 +84,8 @@ class _Slots:
 async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
     claimed = await firings.claim_due(tx, limit, only=only)
-    lines = await _lines(tx, claimed)
-    standings = await standing.read(tx, claimed, waiting=lines)
+    before = await lines.before(tx, claimed)
+    standings = await standing.read(tx, claimed, waiting=before)
     decisions: list[Due] = []
     left = limit
     for firing in claimed:
@@ -90,27 +93,26 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
         standings.count(firing, fired=len(decision.fires), cancelled=decision.cancels)
         left -= len(decision.fires)
         decisions.append(decision)
-    superseded = await _cancel(tx, [each.firing for each in decisions if each.cancels], lines)
+    cancelling = [each.firing for each in decisions if each.cancels]
     slots = [_Slots(each.firing.trigger_id, each.firing.revision, each.fires) for each in decisions if each.fires]
-    started = await _start(tx, firer, slots)
+    done = await _start(tx, firer, slots, others=await lines.others(tx, cancelling))
+    superseded = await lines.supersede(tx, cancelling, before)
     await firings.add_backlogs(tx, [each.backlog for each in decisions if each.backlog])
     await firings.park(tx, [each.waiting for each in decisions if each.waiting])
     await firings.advance(tx, [each.firing for each in decisions])
     unfired = [*superseded, *(unfired for each in decisions for unfired in each.unfired)]
-    return replace(await _pass_over(tx, started, unfired), claimed=len(claimed))
+    return done.of(len(claimed), left_out=await lines.leave_out(tx, unfired))
 
 
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for late slots, in turn over all triggers that have some."""
     claimed, held = await firings.claim_backlogs(tx, limit, only=only)
     share = max(1, limit // len(claimed)) if claimed else 0
-    bound = {each.trigger_id for each in held.values() if each.policies.ordered or each.policies.max_runs}
+    lined_up = {id_: each for id_, each in held.items() if each.policies.ordered or each.policies.max_runs}
     slots: list[_Slots] = []
     left: list[Backlog] = []
     done: list[Backlog] = []
-    for backlog in claimed:
-        if backlog.trigger_id in bound:
-            continue
+    for backlog in (each for each in claimed if each.trigger_id not in lined_up):
         moments, rest = catch_up(backlog, share)
         if moments:
             slots.append(_Slots(backlog.trigger_id, backlog.revision, moments))
@@ -118,12 +120,13 @@ async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int 
             left.append(rest)
         else:
             done.append(backlog)
-    served = await _serve(tx, [held[trigger_id] for trigger_id in sorted(bound)], share)
-    slots += [_Slots(each.trigger_id, each.revision, admitted.fires) for each, admitted in served if admitted.fires]
-    started = await _start(tx, firer, slots)
+    served = await lines.serve_lines(tx, list(lined_up.values()), share)
+    slots += [
+        _Slots(each.trigger_id, each.revision, admitted.fires) for each, admitted in served.decided if admitted.fires
+    ]
+    started = await _start(tx, firer, slots, others=await lines.others(tx, served.cancelling))
     await firings.serve_backlogs(tx, left=left, done=done)
-    unfired = [unfired for _, admitted in served for unfired in admitted.unfired]
-    return replace(await _pass_over(tx, started, unfired), claimed=len(claimed))
+    return started.of(len(claimed), left_out=await lines.leave_out(tx, served.unfired))
 
 
 async def postpone(tx: Transaction, trigger_id: int, error: str) -> None:
@@ -140,60 +143,8 @@ async def recompute_stale(tx: Transaction) -> int:
     return len(stale)
 
 
-async def _lines(tx: Transaction, claimed: Iterable[Firing]) -> dict[int, list[Backlog]]:
-    """What stands before new slots, of the triggers whose slots stand in line."""
-    lines: dict[int, list[Backlog]] = {}
-    for backlog in await firings.backlogs(tx, [each.trigger_id for each in claimed if each.policies.ordered]):
-        lines.setdefault(backlog.trigger_id, []).append(backlog)
-    return lines
-
-
-async def _serve(tx: Transaction, held: Sequence[Firing], share: int) -> list[tuple[Backlog, Admission]]:
-    """Decide about all backlogs of triggers whose policies have a say, and write what is left of them."""
-    lines: dict[int, list[Backlog]] = {}
-    for backlog in await firings.backlogs(tx, [firing.trigger_id for firing in held]):
-        lines.setdefault(backlog.trigger_id, []).append(backlog)
-    standings = await standing.read(tx, held)
-    decided: list[tuple[Backlog, Admission]] = []
-    cancelling: list[Firing] = []
-    for firing in held:
-        served, after = serve(lines.get(firing.trigger_id, []), firing, standings.of(firing), share)
-        fired, cancels = sum(len(each.fires) for _, each in served), any(each.cancels for _, each in served)
-        standings.count(firing, fired=fired, cancelled=cancels)
-        if cancels:
-            cancelling.append(firing)
-        if after.started != firing.started:
-            await firings.advance(tx, [after])
-        decided += served
-    await _cancel(tx, cancelling, {})
-    await firings.serve_backlogs(tx, left=(), done=[backlog for line in lines.values() for backlog in line])
-    await firings.add_backlogs(tx, [each.left for _, each in decided if each.left])
-    await firings.park(tx, [each.waiting for _, each in decided if each.waiting])
-    return decided
-
-
-async def _cancel(tx: Transaction, fired: Iterable[Firing], lines: Mapping[int, Sequence[Backlog]]) -> list[Unfired]:
-    """Abort the runs of these triggers that are not over; the slots that wait behind them are superseded."""
-    superseded: list[Unfired] = []
-    for firing in fired:
-        for root in await unfinished.roots(tx, firing.trigger_id):
-            await actions.abort(tx, root, CANCELLED)
-        waiting = lines.get(firing.trigger_id, ())
-        await firings.serve_backlogs(tx, left=(), done=waiting)
-        superseded += [unfired for slots in waiting for unfired in skipped(slots, "superseded by a later slot")]
-    return superseded
-
-
-async def _pass_over(tx: Transaction, done: Round, unfired: Iterable[Unfired]) -> Round:
-    """Slots that come to nothing are in the ledger with the reason."""
-    rows = [row for each in unfired if (row := ledger_row(each))]
-    await fires.insert(tx, rows)
-    numbers = {outcome: sum(row.count for row in rows if row.outcome is outcome) for outcome in fires.Outcome}
-    return replace(done, skipped=numbers[fires.Outcome.SKIPPED], forgone=numbers[fires.Outcome.MISSED])
-
-
-async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots]) -> Round:
-    """Start a run for each slot; what can never start is missed, with the reason in the ledger."""
+async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, others: Others) -> Round:
+    """Start a run for each slot in the place of `others`; what can never start is missed, as the ledger says."""
     snapshots = await _snapshots(tx, wanted)
     obstacles, tasks_found = await _prepare(tx, firer, snapshots.values())
     names = await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots])
@@ -216,9 +167,11 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots]) -> Rou
         else:
             started.extend(planned)
             ledger.extend(_fired(each, planned))
+    triggered = frozenset(run.trigger.id for run in started if run.trigger)
+    await lines.cancel(tx, others, started=triggered)
     await runs.start(tx, started)
     await fires.insert(tx, ledger)
-    await firings.touch(tx, {run.trigger.id for run in started if run.trigger})
+    await firings.touch(tx, triggered)
     return Round(
         claimed=0,
         lags=tuple(tx.now - run.slot for run in started if run.slot),

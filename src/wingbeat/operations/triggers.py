@@ -190,7 +190,8 @@ async def _redeploy(tx: Transaction, wanted: Deployment, current: Trigger, firin
         await _close(tx, [firing], "deactivated by a deploy before it could fire")
     await triggers.update(tx, [trigger])
     await triggers.append_revisions(tx, "DEPLOY", [trigger])
-    await firings.save(tx, [redeployed(firing, wanted, revision=trigger.revision, now=tx.now)])
+    known = changed(firing, started=0) if current.deleted_at else firing
+    await firings.save(tx, [redeployed(known, wanted, revision=trigger.revision, now=tx.now)])
     return trigger
 
 
