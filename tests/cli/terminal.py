@@ -14,7 +14,7 @@ from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode
 from tests.queued_runs import root_of, run_of, task_spec
 from wingbeat.blobs.store import Blobs
-from wingbeat.cli.main import main
+from wingbeat.cli.main import command_line
 from wingbeat.core.action import Outcome, Success
 from wingbeat.core.child import TaskChild
 from wingbeat.core.ids import ActionId
@@ -54,12 +54,8 @@ def type_in(*arguments: str) -> Done:
     """Runs `wingbeat` with its output going to no terminal."""
     out, err = io.StringIO(), io.StringIO()
     with patch.object(sys, "argv", ["wingbeat", *arguments]), redirect_stdout(out), redirect_stderr(err):
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-    return Done(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
+        code = command_line()
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The command `wingbeat`. Commands import what they need when they run: help and errors must be quick."""
 
+import os
 import sys
+from typing import NoReturn
 
 import rich_click as click
 
@@ -24,8 +26,30 @@ for command in (serve, config, demo, run, trigger):
 
 
 def main() -> None:
+    """The program."""
+    code = command_line()
+    if "wingbeat.cli.client" in sys.modules:
+        _leave(code)
+    sys.exit(code)
+
+
+def command_line() -> int:
+    """Run the command that was typed; the exit code."""
     try:
         wingbeat()
     except WingbeatError as error:
         click.echo(f"wingbeat: {error}", err=True)
-        sys.exit(1)
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """Without the end of the interpreter, under which the threads of the HTTP client would now and then abort."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or 1
+    os._exit(code)
