@@ -1,4 +1,7 @@
+import flyte
 import pytest
+from flyte._internal.runtime.trigger_serde import to_task_trigger
+from flyteidl2.core import interface_pb2
 from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2, trigger_service_pb2
 
@@ -38,6 +41,12 @@ def test_policies_of_a_trigger_that_comes_with_its_task() -> None:
     spec.run_spec.annotations.values["wingbeat/max-runs"] = "7"
     with_task = task_definition_pb2.TaskTrigger(name="tick", spec=spec, automation_spec={"schedule": CRON})
     assert triggers.task_trigger(TASK, with_task).policies.max_runs == 7
+
+
+async def test_the_annotations_of_the_stock_sdk_arrive() -> None:
+    written = flyte.Trigger("tick", flyte.Cron("0 * * * *"), annotations={"wingbeat/overlap": "skip"})
+    sent = await to_task_trigger(written, TASK.name, interface_pb2.VariableMap(), [])
+    assert triggers.task_trigger(TASK, sent).policies.overlap is Overlap.SKIP
 
 
 def test_policies_stay_in_the_spec_that_a_revision_keeps() -> None:
