@@ -33,7 +33,7 @@ class Connection:
 
     async def call(self, command: str, **arguments: object) -> object:
         """Raises ConnectionError when the agent hangs up first, else what the agent raised."""
-        if self._receiving.done():
+        if self._receiving.done() or self._writer.is_closing():
             raise ConnectionResetError("the agent has hung up")
         number = next(self._ids)
         answered = self._waiting[number] = asyncio.get_running_loop().create_future()
