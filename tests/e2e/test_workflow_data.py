@@ -25,6 +25,7 @@ def ended(user: Client) -> dict[str, Outcome]:
     runs = {
         "relay": Wanted("cargo.relay"),
         "haul": Wanted("cargo.haul", {"megabytes": 12}),
+        "echo": Wanted("cargo.echo", {"text": "hello"}),
         "report": Wanted("cargo.report_on", {"subject": "the cat"}),
     }
     return outcomes(user, runs)
@@ -39,9 +40,9 @@ def test_values_of_more_than_ten_megabytes_go_from_task_to_task(ended: dict[str,
 
 
 def test_inputs_and_outputs_are_shown(user: Client, ended: dict[str, Outcome]) -> None:
-    shown = user.flyte("get", "io", ended["relay"].run)
-    assert "SHALL I" in shown
-    assert "the cat" in user.flyte("get", "io", ended["report"].run)
+    shown = user.flyte("get", "io", ended["echo"].run)
+    assert 'ActionOutputs(o0="hello")' in shown
+    assert "{'text': 'hello'}" in shown
 
 
 def test_a_report_is_downloaded(user: Client, ended: dict[str, Outcome]) -> None:

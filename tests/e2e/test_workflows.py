@@ -5,7 +5,6 @@ All runs go at the same time, on a server with two slots.
 
 from collections import Counter
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 
@@ -51,26 +50,20 @@ def ended(user: Client) -> dict[str, Outcome]:
     return outcomes(user, runs | SHAPES)
 
 
-def children(user: Client, run: Outcome) -> list[dict[str, Any]]:
-    """All actions but the first, as the CLI shows them."""
-    return [action for action in user.json("get", "action", run.run) if action["id"]["name"] != "a0"]
-
-
-def groups(user: Client, run: Outcome) -> Counter[str]:
-    return Counter(child["metadata"]["group"] for child in children(user, run))
+def groups(run: Outcome) -> Counter[str]:
+    return Counter(child["metadata"]["group"] for child in run.children)
 
 
 def diary(user: Client, task: str) -> Counter[str]:
     return Counter((user.directory / task).read_text().splitlines())
 
 
-def test_a_task_fans_out_to_fifty(user: Client, ended: dict[str, Outcome]) -> None:
+def test_a_task_fans_out_to_fifty(ended: dict[str, Outcome]) -> None:
     run = ended["fan_out"]
     assert run.output == sum(number * number for number in range(50))
-    found = children(user, run)
-    assert len(found) == 50
-    assert {child["status"]["phase"] for child in found} == {"ACTION_PHASE_SUCCEEDED"}
-    assert {child["metadata"]["parent"] for child in found} == {"a0"}
+    assert len(run.children) == 50
+    assert {child["status"]["phase"] for child in run.children} == {"ACTION_PHASE_SUCCEEDED"}
+    assert {child["metadata"]["parent"] for child in run.children} == {"a0"}
 
 
 def test_more_parents_than_slots_do_not_wait_for_ever(ended: dict[str, Outcome]) -> None:
@@ -78,14 +71,14 @@ def test_more_parents_than_slots_do_not_wait_for_ever(ended: dict[str, Outcome])
     assert ended["nest"].output == 2 * DEPTH
 
 
-def test_a_task_is_mapped_over_a_list(user: Client, ended: dict[str, Outcome]) -> None:
+def test_a_task_is_mapped_over_a_list(ended: dict[str, Outcome]) -> None:
     assert ended["double_all"].output == [2, 4, 6]
-    assert groups(user, ended["double_all"]) == {"shapes.double_doubles": 3}
+    assert groups(ended["double_all"]) == {"shapes.double_doubles": 3}
 
 
-def test_children_are_filed_under_their_groups(user: Client, ended: dict[str, Outcome]) -> None:
+def test_children_are_filed_under_their_groups(ended: dict[str, Outcome]) -> None:
     assert ended["group_by_parity"].output == 0 + 1 + 4
-    assert groups(user, ended["group_by_parity"]) == {"even": 2, "odd": 1}
+    assert groups(ended["group_by_parity"]) == {"even": 2, "odd": 1}
 
 
 def test_variables_and_context_of_a_run_reach_its_grandchildren(ended: dict[str, Outcome]) -> None:
@@ -100,7 +93,8 @@ def test_a_parent_catches_what_its_child_raised(how: str, ended: dict[str, Outco
 def test_a_task_is_tried_again_until_it_succeeds(user: Client, ended: dict[str, Outcome]) -> None:
     run = ended["succeed_at_last"]
     assert run.output == 3
-    status = user.action(run.run)["status"]
+    (action,) = run.actions
+    status = action["status"]
     assert status["attempts"] == 3
     assert int(status["durationMs"]) > 500 + 1000, "the task said how long to wait before its retries"
     shown = user.flyte("get", "action", run.run, "a0")
@@ -130,7 +124,7 @@ def test_a_parent_that_is_tried_again_keeps_what_children_and_traces_did(
     run = ended["resume"]
     assert run.output == [1, 1, 1]
     assert diary(user, "resume") == {"parent": 2, "child": 1, "other child": 1, "trace": 1, "hopeless trace": 1}
-    (failed,) = (child for child in children(user, run) if child["status"]["phase"] == "ACTION_PHASE_FAILED")
+    (failed,) = (child for child in run.children if child["status"]["phase"] == "ACTION_PHASE_FAILED")
     assert "noted 1 times" in user.flyte("get", "action", run.run, failed["id"]["name"])
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,16 +27,29 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Started:
+    """A run to wait for."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What the SDK says of a run that is over."""
 
     run: str
     phase: str
+    actions: Sequence[dict[str, Any]]
+    """As the lists of the SDK show them."""
     output: Any = None
     """The first one."""
     error: str = ""
     """The kind of exception that the outputs raise."""
     text: str = ""
+
+    @property
+    def children(self) -> Sequence[dict[str, Any]]:
+        return [action for action in self.actions if action["id"]["name"] != "a0"]
 
 
 @contextmanager
@@ -46,7 +59,7 @@ def serving(directory: Path, *flows: str, slots: int | None = None) -> Generator
     client = Client(server, directory / "work")
     try:
         client.configure()
-        for flow in flows:
+        for flow in ("drive.py", *flows):
             client.write(flow, (FLOWS / flow).read_text())
         yield client
         server.stop()
@@ -55,13 +68,20 @@ def serving(directory: Path, *flows: str, slots: int | None = None) -> Generator
         server.close()
 
 
-def outcomes(client: Client, runs: Mapping[str, Wanted]) -> dict[str, Outcome]:
-    """Have all of them run at the same time, by one process that uses the SDK."""
-    script = client.write("start_all.py", (FLOWS / "start_all.py").read_text())
+def started(client: Client, runs: Mapping[str, Wanted]) -> dict[str, Started]:
+    """Start all of them."""
+    return {name: Started(run) for name, run in _drive(client, runs, "--leave").items()}
+
+
+def outcomes(client: Client, runs: Mapping[str, Wanted | Started]) -> dict[str, Outcome]:
+    """Wait for the end of all, which run at the same time: one process uses the SDK for them."""
+    return {name: Outcome(**outcome) for name, outcome in _drive(client, runs).items()}
+
+
+def _drive(client: Client, runs: Mapping[str, Wanted | Started], *options: str) -> dict[str, Any]:
     wanted = json.dumps({name: asdict(run) for name, run in runs.items()})
-    printed = client.run(sys.executable, script, wanted, seconds=PATIENCE).stdout
-    found = json.loads(printed.splitlines()[-1])
-    return {name: Outcome(**outcome) for name, outcome in found.items()}
+    printed = client.run(sys.executable, "drive.py", *options, wanted, seconds=PATIENCE).stdout
+    return json.loads(printed.splitlines()[-1])
 
 
 def _options(directory: Path, slots: int | None) -> tuple[str, ...]:

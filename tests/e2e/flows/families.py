@@ -1,4 +1,4 @@
-"""Workflows to be ended before they end by themselves. Who works says so in a diary, and leaves a process behind."""
+"""Workflows to be ended before they end by themselves. Who works writes a line in a diary, and starts a process."""
 
 import asyncio
 import os
@@ -12,11 +12,6 @@ env = flyte.TaskEnvironment(name="families")
 FOR_EVER = 10_000
 
 
-def write(diary: str, entry: str) -> None:
-    with Path(diary).open("a") as opened:
-        print(entry, file=opened)
-
-
 async def written(diary: str) -> None:
     while not Path(diary).exists():
         await asyncio.sleep(0.05)
@@ -25,7 +20,8 @@ async def written(diary: str) -> None:
 @env.task
 async def work(diary: str, number: int) -> int:
     left_behind = subprocess.Popen(["sleep", str(FOR_EVER)], start_new_session=True)
-    write(diary, f"{os.getpid()} {left_behind.pid}")
+    with Path(diary).open("a") as opened:
+        print(os.getpid(), left_behind.pid, file=opened)
     await asyncio.sleep(FOR_EVER)
     return number
 
@@ -37,7 +33,7 @@ async def supervise(diary: str, first: int) -> int:
 
 @env.task
 async def found(diary: str) -> int:
-    """Two children, four grandchildren: more than there are slots."""
+    """Two children, four grandchildren."""
     return sum(await asyncio.gather(supervise(diary, 0), supervise(diary, 2)))
 
 
