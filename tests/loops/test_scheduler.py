@@ -7,11 +7,14 @@ import pytest
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, trigger
+from wingbeat.core.action import Success
 from wingbeat.core.ids import RunId, fire_name
+from wingbeat.core.policy import Overlap, Policies
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, parse
 from wingbeat.loops.scheduler import Pace, Scheduler
-from wingbeat.operations import firing, projects, triggers
+from wingbeat.operations import actions, firing, projects, triggers
+from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer, Round
 from wingbeat.store import fires, firings, runs
 from wingbeat.store import triggers as stored
@@ -55,6 +58,16 @@ async def run_count(database: Database) -> int:
         return rows[0]["runs"]
 
     return await database.read(body)
+
+
+async def end_runs(database: Database) -> None:
+    """All that wait in the queue are claimed by a node and succeed."""
+
+    async def body(tx: Transaction) -> None:
+        for claim in await actions.claim(tx, "n1", 1000):
+            await actions.finished(tx, claim.id, claim.token, Success(), retries=NO_RETRIES, chance=0.5)
+
+    await database.write(body)
 
 
 async def test_a_slot_starts_one_run_however_often_the_loop_ticks(database: Database, clock: FakeClock) -> None:
@@ -328,6 +341,25 @@ async def test_a_clock_that_steps_back_fires_no_slot_twice(database: Database, c
         clock.forward(step)
         await paced.tick()
     assert await slots(database) == [1, 2, 3]
+
+
+async def test_slots_that_wait_for_a_run_do_not_fire_before_their_time_though_the_clock_stepped_back(
+    database: Database, clock: FakeClock
+) -> None:
+    in_line = Policies(overlap=Overlap.BUFFER_ALL)
+    await deploy_task(database, triggers=[replace(trigger(), policies=in_line)])
+    paced = scheduler(database, clock)
+    for step in (MINUTE, MINUTE):
+        clock.forward(step)
+        await paced.tick()
+    clock.forward(-30 * SECOND)
+    await end_runs(database)
+    await paced.tick()
+    assert await slots(database) == [1]
+    clock.forward(MINUTE)
+    await end_runs(database)
+    await paced.tick()
+    assert await slots(database) == [1, 2]
 
 
 async def test_next_fires_are_recomputed_when_the_zones_change(database: Database, clock: FakeClock) -> None:

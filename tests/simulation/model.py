@@ -5,12 +5,14 @@ era has two ends each: what lies certainly inside must be covered, what lies cer
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wingbeat.core.ids import TriggerName
+from wingbeat.core.policy import DEFAULTS, Policies
 from wingbeat.core.schedule import Schedule, between
 
 UNBOUNDED = 10**6
+INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -25,15 +27,23 @@ class Era:
     """The moment of the change."""
     began_latest: datetime
     """The latest moment that any decision before the change can have known."""
+    policies: Policies = DEFAULTS
     ended: datetime | None = None
     ended_latest: datetime | None = None
 
     def slots(self, after: datetime, until: datetime) -> tuple[datetime, ...]:
         if self.schedule is None or not self.active:
             return ()
+        if self.policies.start:
+            after = max(after, self.policies.start - INSTANT)
+        if self.policies.end:
+            until = min(until, self.policies.end)
         return between(self.schedule, after, until, self.anchor, limit=UNBOUNDED)
 
     def owed(self, now: datetime) -> tuple[datetime, ...]:
+        """With a limit of runs only the ledger knows which slots are none any more."""
+        if self.policies.max_runs:
+            return ()
         return self.slots(self.began_latest, self.ended or now)
 
     def may_owe(self, slot: datetime, latest: datetime) -> bool:
@@ -60,14 +70,22 @@ class History:
     def active(self) -> bool:
         return bool(self.eras) and self.current.active
 
-    def changed(self, schedule: Schedule | None, *, active: bool, now: datetime, latest: datetime) -> None:
+    def changed(
+        self,
+        schedule: Schedule | None,
+        *,
+        active: bool,
+        now: datetime,
+        latest: datetime,
+        policies: Policies = DEFAULTS,
+    ) -> None:
         """One more revision. A schedule that stays keeps its phase, whatever happens in between."""
         anchor = now
         if self.eras:
             self.current.ended, self.current.ended_latest = now, latest
             if self.current.schedule == schedule:
                 anchor = self.current.anchor
-        self.eras.append(Era(len(self.eras) + 1, schedule, anchor, active, now, latest))
+        self.eras.append(Era(len(self.eras) + 1, schedule, anchor, active, now, latest, policies))
 
     def owed(self, now: datetime) -> dict[datetime, int]:
         """Every slot that must be covered by now, and the revision that owes it."""

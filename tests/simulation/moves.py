@@ -1,16 +1,20 @@
 """The moves of the adversary: what happens to programs, to the clock, and to triggers."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
-from tests.deployed import DEFAULTS, DOMAINS, TASK, trigger
+from tests.conftest import T0
+from tests.deployed import DEFAULTS as RUN_DEFAULTS
+from tests.deployed import DOMAINS, TASK, trigger
 from tests.simulation.model import History
 from tests.simulation.simulation import SECOND, Simulation
 from tests.simulation.world import Fault, Killed, Program, interrupted, killed
+from wingbeat.core import policy
 from wingbeat.core.ids import Scope, fire_name
+from wingbeat.core.policy import DEFAULTS, CatchUp, Overlap, Policies
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import next_after
-from wingbeat.core.trigger import MAX_BACKOFF
 from wingbeat.errors import AlreadyExists, FailedPrecondition, Unavailable
 from wingbeat.operations import projects, runs, triggers
 from wingbeat.operations.runs import RunRequest
@@ -18,6 +22,24 @@ from wingbeat.store import triggers as stored
 from wingbeat.store.database import Body, Transaction
 
 MOST_STATEMENTS = 30
+POLICIES = (
+    *(DEFAULTS for _ in range(10)),
+    Policies(catch_up=CatchUp.LATEST),
+    Policies(catch_up=CatchUp.NONE),
+    Policies(catch_up_window=90 * SECOND),
+    Policies(jitter=4 * SECOND),
+    Policies(jitter=1200 * SECOND, catch_up=CatchUp.LATEST),
+    Policies(start=T0 + 300 * SECOND, end=T0 + 600 * SECOND),
+    Policies(start=T0 + 7200 * SECOND),
+    Policies(end=T0 + 7200 * SECOND, overlap=Overlap.BUFFER_ALL),
+    Policies(max_runs=5),
+    Policies(overlap=Overlap.SKIP),
+    Policies(overlap=Overlap.BUFFER_ONE, jitter=4 * SECOND),
+    Policies(overlap=Overlap.BUFFER_ALL, max_runs=20),
+    Policies(overlap=Overlap.CANCEL_OTHER),
+    Policies(concurrency_key="shared", concurrency_limit=2),
+    Policies(concurrency_key="shared", concurrency_limit=3, overlap=Overlap.BUFFER_ONE),
+)
 
 Move = Callable[[Simulation], Awaitable[None]]
 
@@ -82,9 +104,12 @@ async def deploy(world: Simulation) -> None:
     same = bool(history.eras) and world.random.random() < 0.4
     schedule = history.current.schedule if same else world.random.choice(world.tempo.schedules)
     active = world.random.random() < 0.85
+    policies = history.current.policies if same else world.random.choice(POLICIES)
     task = world.task_of(history, world.random.choice(("v1", "v2")))
-    wanted = trigger(history.name.name, schedule, task=task, active=active)
-    world.tell(f"deploy {history.name.name} {'active' if active else 'inactive'} with {schedule}")
+    wanted = replace(trigger(history.name.name, schedule, task=task, active=active), policies=policies)
+    world.tell(
+        f"deploy {history.name.name} {'active' if active else 'inactive'} with {schedule} {policy.encode(policies)}"
+    )
 
     async def body(tx: Transaction) -> int:
         return (await triggers.deploy(tx, wanted, by="adversary", domains=DOMAINS)).id
@@ -95,7 +120,7 @@ async def deploy(world: Simulation) -> None:
     except FailedPrecondition:
         assert history.name.project in world.archived
         return
-    history.changed(schedule, active=active, now=world.clock.now, latest=world.clock.latest)
+    history.changed(schedule, active=active, policies=policies, now=world.clock.now, latest=world.clock.latest)
     found = await world.database.read(lambda tx: stored.find(tx, history.name))
     assert found is not None
     assert found.revision == history.current.revision
@@ -148,6 +173,12 @@ async def take_a_name(world: Simulation) -> None:
     await _create_run(world, request, fire_name(name, slot, salt))
 
 
+async def end_runs(world: Simulation) -> None:
+    count = world.random.randint(1, 50)
+    world.tell(f"{count} runs end")
+    await world.end_runs(count)
+
+
 async def poison(world: Simulation) -> None:
     history = _one_of(world, lambda each: each.id not in world.poisoned)
     if history is not None:
@@ -160,7 +191,6 @@ async def heal(world: Simulation) -> None:
         healed = world.random.choice(sorted(world.poisoned))
         world.tell(f"heal {world.by_id()[healed].name.name}")
         world.poisoned.remove(healed)
-        world.sick_until[healed] = world.clock.latest + MAX_BACKOFF
 
 
 async def archive(world: Simulation) -> None:
@@ -184,6 +214,7 @@ WEIGHTS: dict[Move, int] = {
     delete: 1,
     fire_by_hand: 1,
     take_a_name: 3,
+    end_runs: 6,
     poison: 2,
     heal: 3,
     archive: 1,
@@ -222,7 +253,7 @@ async def _create_run(world: Simulation, request: RunRequest, name: str) -> None
     try:
         await _change(
             world,
-            lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name=name),
+            lambda tx: runs.create(tx, request, defaults=RUN_DEFAULTS, domains=DOMAINS, fresh_name=name),
         )
     except AlreadyExists:
         world.tell("the name is taken already")
@@ -245,7 +276,8 @@ async def _change(world: Simulation, body: Body[object]) -> bool:
 
 
 def _end_era(world: Simulation, history: History, *, active: bool) -> None:
-    history.changed(history.current.schedule, active=active, now=world.clock.now, latest=world.clock.latest)
+    era = history.current
+    history.changed(era.schedule, active=active, policies=era.policies, now=world.clock.now, latest=world.clock.latest)
 
 
 def _one_of(world: Simulation, wanted: Callable[[History], bool]) -> History | None:

@@ -16,13 +16,17 @@ from structlog.testing import capture_logs
 
 from tests.deployed import TASK, deploy_task, trigger
 from tests.simulation.auditor import Coverage, audit, check
-from tests.simulation.model import History
+from tests.simulation.model import UNBOUNDED, History
 from tests.simulation.world import FaultyDatabase, Program, SteppingClock, start
+from wingbeat.core.action import Success
 from wingbeat.core.ids import TaskId
+from wingbeat.core.policy import CatchUp, Overlap, Policies
+from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, FixedRate, Schedule, parse
 from wingbeat.core.trigger import MAX_BACKOFF
 from wingbeat.loops.scheduler import Pace
-from wingbeat.operations import firing
+from wingbeat.operations import actions, firing, projects
+from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
 
@@ -86,7 +90,7 @@ class Simulation:
         self.programs: list[Program] = []
         self.poisoned: set[int] = set()
         self.sick_until: dict[int, datetime] = {}
-        """When the last back-off of a trigger that was poisoned is over."""
+        """When the last back-off of a trigger that was poisoned is over, seen from its last failure on."""
         self.archived: set[str] = set()
         self._tell = tell
         self._witnessed = 0
@@ -151,6 +155,8 @@ class Simulation:
             lambda tx: tx.fetch("SELECT * FROM witness WHERE seq > $1 ORDER BY seq", self._witnessed)
         )
         by_id = self.by_id()
+        for trigger_id in await self.database.read(_failing):
+            self.sick_until[trigger_id] = self.clock.latest + MAX_BACKOFF
         for row in rows:
             self._witnessed = row["seq"]
             history = by_id[row["trigger_id"]]
@@ -162,9 +168,11 @@ class Simulation:
                 check(history.name.project not in self.archived, f"{name} fired in an archived project")
             elif "archived" in row["reason"]:
                 check(history.name.project in self.archived, f"{name} missed a slot of an active project")
-            else:
-                check("before it could fire" in row["reason"], f"{name} missed a slot for no reason", row["reason"])
+            elif "before it could fire" in row["reason"]:
                 check(by_change is history and not history.active, f"{name} missed a slot, but nobody stopped it")
+            else:
+                said = (history.current.policies, history.era(row["revision"]).policies)
+                check(any(_says(policies, row["reason"]) for policies in said), f"{name} says why not", row["reason"])
 
     def _judge_logs(self) -> None:
         logs, self._logs[:] = list(self._logs), []
@@ -185,7 +193,13 @@ class Simulation:
                 continue
             history = self.by_id()[trigger_id]
             waiting = ("due",) if program.pace.catch_up else ("due", "in the backlog")
-            waits = [slot for slot in history.owed(self.clock.now) if coverage[slot].where in waiting]
+            if history.current.policies.ordered:
+                waiting = ("due",)
+            waits = [
+                slot
+                for slot, revision in history.owed(self.clock.now - history.current.policies.jitter).items()
+                if coverage[slot].where in waiting and not history.era(revision).policies.ordered
+            ]
             check(not waits, f"{history.name.name} waits though nothing is in its way", waits[:5])
 
     async def settle(self) -> None:
@@ -193,27 +207,75 @@ class Simulation:
         self.tell("the end: heal everything, and one more program without limits")
         self.poisoned.clear()
         await self.observe()
+        for name in sorted(self.archived):
+            active = Project(name, name, "", b"", ProjectState.ACTIVE)
+            await self.database.write(lambda tx, project=active: projects.update(tx, project))
+        self.archived.clear()
         self.clock.forward(self.clock.latest - self.clock.now + MAX_BACKOFF + SECOND)
         self.pace = UNLIMITED
         await self.start_program()
         for _ in range(2):
             await self.programs[-1].round()
             await self.observe()
+        waiting = await self._waiting()
+        for _ in range(5):
+            await self.end_runs(UNBOUNDED)
+            await self.programs[-1].round()
+            await self.observe()
+            before, waiting = waiting, await self._waiting()
+            check(waiting < before or not waiting, "slots wait though all runs have ended", waiting)
+
+    async def _waiting(self) -> int:
+        """How many slots wait for the end of a run. All others that were ever owed are decided."""
+        waiting = 0
         for trigger_id, coverage in (await self.audit()).items():
+            history = self.by_id()[trigger_id]
             undecided = [
-                (slot, covered) for slot, covered in coverage.items() if covered.where not in ("fired", "missed")
+                slot
+                for slot in history.owed(self.clock.now - history.current.policies.jitter)
+                if coverage[slot].where in ("due", "in the backlog")
             ]
-            check(not undecided, f"{self.by_id()[trigger_id].name.name} has slots that nobody decides", undecided[:5])
+            if history.current.policies.ordered:
+                waiting += sum(coverage[slot].where == "in the backlog" for slot in undecided)
+                undecided = [slot for slot in undecided if coverage[slot].where == "due"]
+            check(not undecided, f"{history.name.name} has slots that nobody decides", undecided[:5])
+        return waiting
+
+    async def end_runs(self, count: int) -> None:
+        """The oldest runs are claimed by a node and end."""
+
+        async def body(tx: Transaction) -> None:
+            for claim in await actions.claim(tx, "n1", count):
+                await actions.finished(tx, claim.id, claim.token, Success(), retries=NO_RETRIES, chance=0.5)
+
+        await self.database.write(body)
+
+
+def _says(policies: Policies, reason: str) -> bool:
+    """Whether it is a reason for a slot to come to nothing under these policies."""
+    reasons = {
+        "outside the catch-up window": policies.catch_up_window is not None,
+        "late, and not to be caught up": policies.catch_up is CatchUp.NONE,
+        "superseded by a later slot": policies.catch_up is CatchUp.LATEST or policies.overlap is Overlap.CANCEL_OTHER,
+        "the run before it was not over": policies.overlap is Overlap.SKIP,
+        "another slot waited already for the run before it to end": policies.overlap is Overlap.BUFFER_ONE,
+        f"max-runs {policies.max_runs} is reached": policies.max_runs is not None,
+    }
+    return reasons.get(reason, False)
+
+
+async def _failing(tx: Transaction) -> list[int]:
+    return [row["trigger_id"] for row in await tx.fetch("SELECT trigger_id FROM schedule WHERE failures > 0")]
 
 
 async def _call_witness(tx: Transaction) -> None:
     """Remember in which order the ledger was written, and that nothing in it was changed."""
-    columns = "trigger_id, outcome, reason"
+    columns = "trigger_id, revision, outcome, reason"
     await tx.execute(f"CREATE TABLE witness (seq INTEGER PRIMARY KEY, {columns})")
     await tx.execute(
         f"""
         CREATE TRIGGER fire_is_written AFTER INSERT ON fire WHEN new.kind = 'schedule' BEGIN
-            INSERT INTO witness ({columns}) VALUES (new.trigger_id, new.outcome, new.reason);
+            INSERT INTO witness ({columns}) VALUES (new.trigger_id, new.revision, new.outcome, new.reason);
         END
         """
     )

@@ -38,7 +38,11 @@ async def before(tx: Transaction, claimed: Iterable[Firing]) -> dict[int, list[B
 
 async def serve_lines(tx: Transaction, held: Sequence[Firing], share: int) -> Served:
     """Decide about all backlogs of these triggers, at most `share` slots of each to fire; write what is left."""
-    lines = await _lines(tx, held)
+    # After the clock has stepped back, some slots are not due any more.
+    lines = {
+        trigger_id: [slots for slots in line if slots.until <= tx.now]
+        for trigger_id, line in (await _lines(tx, held)).items()
+    }
     standings = await standing.read(tx, held)
     decided: list[tuple[Backlog, Admission]] = []
     cancelling: list[Firing] = []

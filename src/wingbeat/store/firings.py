@@ -31,6 +31,8 @@ COLUMNS = (
     "trigger_id, revision, schedule, active, anchor, decided_until, next_fire_at, failures, policies, run_group,"
     " started, failed_runs"
 )
+_NOW_OR_DUE = "CASE WHEN until > $2 THEN until ELSE $2 END"
+"""Slots are owed from their moment on, also when it comes again because the clock has stepped back."""
 _BACKLOG_TYPES = {
     "trigger_id": "bigint",
     "until": "bigint",
@@ -237,15 +239,16 @@ async def wake(tx: Transaction, ids: Iterable[int]) -> None:
     """What waits of these triggers is looked at again now. Their schedule rows are locked."""
     now = to_micros(tx.now)
     await tx.update(
-        "UPDATE backlog SET wake_at = $2 WHERE trigger_id = $1 AND wake_at > $2", [(each, now) for each in ids]
+        f"UPDATE backlog SET wake_at = {_NOW_OR_DUE} WHERE trigger_id = $1 AND wake_at > $2",
+        [(each, now) for each in ids],
     )
 
 
 async def wake_group(tx: Transaction, group: str, limit: int) -> None:
     """The same for the triggers of a group, whose lock is held: the `limit` backlogs that have waited longest."""
     await tx.execute(
-        """
-        UPDATE backlog SET wake_at = $2
+        f"""
+        UPDATE backlog SET wake_at = {_NOW_OR_DUE}
          WHERE wake_at > $2
            AND (trigger_id, until) IN (SELECT b.trigger_id, b.until
                                          FROM backlog b JOIN schedule s ON s.trigger_id = b.trigger_id
