@@ -185,7 +185,8 @@ def _default(value: Any) -> str:
         case None:
             return ""
         case timedelta():
-            return f"`{value.total_seconds():g}s`"
+            hours, seconds = divmod(value.total_seconds(), 3600)
+            return f"`{hours:g}h`" if hours and not seconds else f"`{value.total_seconds():g}s`"
         case ByteSize():
             return f"`{value.human_readable()}`"
         case bool():

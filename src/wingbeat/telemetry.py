@@ -34,6 +34,7 @@ class Metrics:
     rpc_streams: Gauge = field(init=False)
     fires: Counter = field(init=False)
     fire_lag_seconds: Histogram = field(init=False)
+    pruned: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         named = {
@@ -67,6 +68,12 @@ class Metrics:
                 "How long after its slot a run was created, in seconds.",
                 registry=self.registry,
                 buckets=FIRE_LAG_BUCKETS,
+            ),
+            "pruned": Counter(
+                "wingbeat_pruned",
+                "Rows and abandoned uploads that were removed because of their age.",
+                ("what",),
+                registry=self.registry,
             ),
         }
         for name, metric in named.items():

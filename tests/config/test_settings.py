@@ -121,3 +121,16 @@ def test_every_setting_says_what_it_is_for() -> None:
     settings = dict(leaves())
     assert [name for name, field in settings.items() if not field.description] == []
     assert variable("runs.triggerScheduler.executionQps") == QPS
+
+
+@pytest.mark.parametrize(
+    ("text", "age"), [("2160h", timedelta(days=90)), ("90m", timedelta(minutes=90)), ("0s", None), ("0h", None)]
+)
+def test_what_is_kept_for_no_time_at_all_is_kept_for_ever(text: str, age: timedelta | None) -> None:
+    environment = {"WINGBEAT_RUNS__RETENTION__LEDGER": text}
+    assert load(environment=environment).runs.retention.ledger == age
+
+
+def test_by_default_revisions_are_kept_for_ever_and_the_rest_for_months() -> None:
+    kept = load().runs.retention
+    assert (kept.ledger, kept.revisions, kept.events) == (timedelta(days=90), None, timedelta(days=30))

@@ -30,6 +30,11 @@ def _positive_duration(value: Any) -> Any:
     return length
 
 
+def _age(value: Any) -> Any:
+    length = duration(value.strip()) if isinstance(value, str) else value
+    return length or None
+
+
 def _parsed_list(value: Any) -> Any:
     """The environment has only text: `a,b` is a list of two."""
     if isinstance(value, str):
@@ -38,6 +43,8 @@ def _parsed_list(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_positive_duration)]
+Age = Annotated[timedelta | None, BeforeValidator(_age)]
+"""None, or 0s where it is written: for ever."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_parsed_list)]
 
 
@@ -93,8 +100,26 @@ class TriggerScheduler(Section):
     )
 
 
+class Retention(Section):
+    ledger: Age = Field(
+        default=timedelta(days=90),
+        description="How long it is known which slots of triggers fired, were skipped or missed; 0s is for ever."
+        " Nothing fires again for its end, but a backfill of an older time starts its runs anew.",
+    )
+    revisions: Age = Field(
+        default=None,
+        description="How long revisions of triggers are kept beside the latest and those that still owe runs;"
+        " 0s, the default, is for ever.",
+    )
+    events: Age = Field(
+        default=timedelta(days=30),
+        description="How long after the end of a run it is known when its attempts entered each phase; 0s is for ever.",
+    )
+
+
 class Runs(Section):
     trigger_scheduler: TriggerScheduler = TriggerScheduler()
+    retention: Retention = Retention()
 
 
 class Executor(Section):

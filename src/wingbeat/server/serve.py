@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from opentelemetry.trace import TracerProvider
 
 from wingbeat import __version__, telemetry
-from wingbeat.config.settings import Settings, TriggerScheduler
+from wingbeat.config.settings import Retention, Settings, TriggerScheduler
 from wingbeat.core.project import Domains
 from wingbeat.errors import InvalidArgument, StartError
 from wingbeat.http.asgi import App
@@ -18,9 +18,10 @@ from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
+from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
-from wingbeat.operations import projects
+from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunDefaults
 from wingbeat.rpc import app as rpc
@@ -75,6 +76,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *node.loops,
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
+            _pruner(settings.runs.retention, database, storage, node.id, metrics),
         ]
         async with kept_going(loops, database.changes):
             await listener.serve()
@@ -116,6 +118,13 @@ def _scheduler(
     )
     scheduler = Scheduler(database, firer, pace=pace, steady=time.monotonic, metrics=metrics, traces=traces)
     return [Loop("scheduler", scheduler.tick, (SCHEDULE,), settings.resync_interval.total_seconds())]
+
+
+def _pruner(settings: Retention, database: Database, storage: Storage, node: str, metrics: Metrics) -> Loop:
+    rules = retention.rules(ledger=settings.ledger, revisions=settings.revisions, events=settings.events)
+    sweep = storage.blobs.directory.sweep if storage.blobs.directory else None
+    pruner = Pruner(database, rules, node=node, metrics=metrics, sweep=sweep)
+    return Loop("pruner", pruner.tick, idle_seconds=REST_SECONDS)
 
 
 def _router(
