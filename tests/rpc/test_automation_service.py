@@ -21,6 +21,7 @@ from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.listening import listening
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
 from wingbeat._generated.automation.v1.automation_connect import AutomationServiceClient
+from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.resumer import Resumer
 from wingbeat.operations import firing
 from wingbeat.operations.firing import Firer
@@ -454,6 +455,31 @@ REFUSED = {
         Code.INVALID_ARGUMENT,
         "bucket",
     ),
+    "a backfill of a million slots": (
+        "backfill_trigger",
+        pb.BackfillTriggerRequest(name=NAME, begin=stamp(T0 - 1000 * DAY), end=stamp(T0)),
+        Code.INVALID_ARGUMENT,
+        "there are 1440000 slots",
+    ),
+    "a backfill of what is to come": (
+        "backfill_trigger",
+        pb.BackfillTriggerRequest(name=NAME, begin=stamp(T0 - DAY), end=stamp(T0 + DAY)),
+        Code.INVALID_ARGUMENT,
+        "end is",
+    ),
+    "a backfill without an end": (
+        "backfill_trigger",
+        pb.BackfillTriggerRequest(name=NAME, begin=stamp(T0 - DAY)),
+        Code.INVALID_ARGUMENT,
+        "end: value is required",
+    ),
+    "a backfill of an unknown trigger": (
+        "backfill_trigger",
+        pb.BackfillTriggerRequest(name=NOBODY, begin=stamp(T0 - HOUR), end=stamp(T0)),
+        Code.NOT_FOUND,
+        "nobody",
+    ),
+    "an unknown backfill": ("get_backfill", pb.GetBackfillRequest(id="b9"), Code.NOT_FOUND, "b9"),
     "a forecast beyond the calendar": (
         "forecast_load",
         pb.ForecastLoadRequest(begin=stamp(datetime(9999, 12, 31, tzinfo=UTC))),
@@ -484,6 +510,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_written(
         ("pause_trigger", pb.PauseTriggerRequest(name=NAME)),
         ("resume_trigger", pb.ResumeTriggerRequest(name=NAME)),
         ("rollback_trigger", pb.RollbackTriggerRequest(name=NAME, revision=1)),
+        ("backfill_trigger", pb.BackfillTriggerRequest(name=NAME, begin=stamp(T0 - HOUR), end=stamp(T0))),
     ],
 )
 async def test_nothing_is_done_with_a_deleted_trigger(clients: Clients, method: str, request_: object) -> None:
@@ -512,3 +539,42 @@ async def test_browsers_can_read_with_json(clients: Clients) -> None:
             f"{clients.ours._address}/wingbeat.automation.v1.AutomationService/GetSchedulerHealth", json={}
         )
     assert answer.json()["activeTriggers"] == "1"
+
+
+async def test_a_backfill_shows_the_exact_list_first_and_is_seen_through(clients: Clients, database: Database) -> None:
+    await clients.deploy("0 * * * *")
+    wanted = pb.BackfillTriggerRequest(
+        name=NAME, begin=stamp(T0 - 3 * HOUR), end=stamp(T0), max_running=2, dry_run=True
+    )
+    plan = await clients.ours.backfill_trigger(wanted)
+    assert [minutes(slot.at) / 60 for slot in plan.slots] == [-3, -2, -1]
+    assert (plan.left_out, plan.HasField("backfill")) == (0, False)
+    assert (await clients.ours.list_backfills(pb.ListBackfillsRequest())).backfills == []
+    wanted.dry_run = False
+    started = (await clients.ours.backfill_trigger(wanted)).backfill
+    assert (started.state, started.slots, started.started) == (pb.BACKFILL_STATE_RUNNING, 3, 0)
+    await Backfiller(database, Firer(DEFAULTS, DOMAINS)).tick()
+    (listed,) = (await clients.ours.list_backfills(pb.ListBackfillsRequest(name=NAME))).backfills
+    assert (listed.id, listed.started, listed.running) == (started.id, 2, 2)
+    assert (await clients.ours.get_backfill(pb.GetBackfillRequest(id=started.id))).backfill == listed
+    fires = (await clients.ours.list_fires(pb.ListFiresRequest(name=NAME, kinds=[pb.FIRE_KIND_BACKFILL]))).fires
+    assert sorted(minutes(fire.first_slot) / 60 for fire in fires) == [-3, -2]
+
+
+async def test_a_backfill_is_paused_resumed_and_cancelled(clients: Clients) -> None:
+    await clients.deploy("0 * * * *")
+    wanted = pb.BackfillTriggerRequest(name=NAME, begin=stamp(T0 - 3 * HOUR), end=stamp(T0))
+    found = (await clients.ours.backfill_trigger(wanted)).backfill.id
+    paused = (await clients.ours.pause_backfill(pb.PauseBackfillRequest(id=found))).backfill
+    resumed = (await clients.ours.resume_backfill(pb.ResumeBackfillRequest(id=found))).backfill
+    cancelled = (await clients.ours.cancel_backfill(pb.CancelBackfillRequest(id=found))).backfill
+    assert [pb.BackfillState.Name(each.state)[15:] for each in (paused, resumed, cancelled)] == [
+        "PAUSED",
+        "RUNNING",
+        "CANCELLED",
+    ]
+    only = pb.ListBackfillsRequest(states=[pb.BACKFILL_STATE_RUNNING, pb.BACKFILL_STATE_PAUSED])
+    assert (await clients.ours.list_backfills(only)).backfills == []
+    with pytest.raises(ConnectError, match="is cancelled") as refused:
+        await clients.ours.resume_backfill(pb.ResumeBackfillRequest(id=found))
+    assert refused.value.code == Code.FAILED_PRECONDITION

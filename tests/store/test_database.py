@@ -125,7 +125,7 @@ async def test_opening_twice_at_once_migrates_once(database_url: str) -> None:
 
 async def test_a_newer_schema_is_refused(database_url: str) -> None:
     async def newer(tx: Transaction) -> None:
-        await tx.execute("UPDATE schema_migration SET version = 9999")
+        await tx.execute("UPDATE schema_migration SET version = 9999 WHERE version = 1")
 
     opened = await open_database(database_url)
     await opened.write(newer)

@@ -5,7 +5,7 @@ The organisation of the Flyte API is an opaque attribute of a single tenant and 
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from wingbeat.errors import InvalidArgument
@@ -97,6 +97,16 @@ def fire_name(trigger: TriggerName, slot: datetime, salt: int = 0) -> str:
         data = part.encode()
         digest.update(len(data).to_bytes(4, "big") + data)
     return "r" + digest.hexdigest()[:24]
+
+
+def backfill_run_name(backfill: str, trigger: TriggerName, slot: datetime, salt: int = 0) -> str:
+    """Like `fire_name`, for the slot that a backfill fires."""
+    return fire_name(replace(trigger, name=f"{trigger.name}/{backfill}"), slot, salt)
+
+
+def generated_backfill_id(random_bytes: bytes) -> str:
+    """Of "b" and 19 characters out of at least 19 random bytes."""
+    return "b" + generated_name(random_bytes)[1:]
 
 
 def generated_name(random_bytes: bytes) -> str:

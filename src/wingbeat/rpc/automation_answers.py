@@ -11,6 +11,7 @@ from wingbeat.core.ids import RunId
 from wingbeat.core.run import Run
 from wingbeat.core.zones import tzdata_version
 from wingbeat.operations.automation import Diff, Preview, State
+from wingbeat.operations.backfills import Plan, Shown
 from wingbeat.store.fire_lists import Entry
 from wingbeat.store.fires import FireKind, Outcome
 from wingbeat.store.nodes import Membership
@@ -70,6 +71,37 @@ def fired(run: Run, *, dry: bool) -> pb.FireTriggerResponse:
         run=None if dry else _run_id(run.id),
         inputs=common_pb2.Inputs.FromString(run.inputs or b"") if inline else None,
         input_uri="" if inline else run.input_uri,
+    )
+
+
+def backfill(shown: Shown) -> pb.Backfill:
+    found = shown.backfill
+    return pb.Backfill(
+        id=found.id,
+        name=wire.name_to_proto(shown.name),
+        revision=found.revision,
+        begin=times.to_proto(found.wanted.begin),
+        end=times.to_proto(found.wanted.end),
+        again=found.wanted.again,
+        max_running=found.wanted.max_running,
+        state=f"BACKFILL_STATE_{found.state.name}",
+        reason=found.reason,
+        slots=found.slots,
+        started=found.started,
+        left_out=found.left_out,
+        missed=found.missed,
+        running=shown.running,
+        created_by=found.created_by,
+        created_at=times.to_proto(found.created_at),
+        ended_at=times.maybe_to_proto(found.ended_at),
+    )
+
+
+def planned(plan: Plan, shown: Shown | None) -> pb.BackfillTriggerResponse:
+    return pb.BackfillTriggerResponse(
+        backfill=backfill(shown) if shown else None,
+        slots=[wire.slot_to_proto(slot) for slot in plan.slots],
+        left_out=plan.left_out,
     )
 
 

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
+from wingbeat.core import backfill
 from wingbeat.core.forecast import Horizon
 from wingbeat.core.ids import Scope
 from wingbeat.errors import InvalidArgument
@@ -21,12 +22,17 @@ from wingbeat.store.fires import FireKind, Outcome
 from wingbeat.wire import times, triggers
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DEFAULT_RUNNING = 1
+"""Runs of a backfill at a time."""
 
 
 def maybe_moment(request: Message, field: str) -> datetime | None:
     """Raises InvalidArgument, naming the field."""
-    if not request.HasField(field):
-        return None
+    return moment(request, field) if request.HasField(field) else None
+
+
+def moment(request: Message, field: str) -> datetime:
+    """Raises InvalidArgument, naming the field."""
     try:
         return times.from_proto(getattr(request, field))
     except InvalidArgument as error:
@@ -56,6 +62,21 @@ def run_request(request: pb.FireTriggerRequest, ctx: RequestContext[Any, Any]) -
         caller=caller(ctx).subject,
         request_id=request_id(ctx.request_headers()),
     )
+
+
+def wanted_backfill(request: pb.BackfillTriggerRequest) -> backfill.Wanted:
+    """Raises InvalidArgument, naming the field."""
+    return backfill.Wanted(
+        begin=moment(request, "begin"),
+        end=moment(request, "end"),
+        again=request.again,
+        max_running=request.max_running or DEFAULT_RUNNING,
+    )
+
+
+def backfill_states(states: Sequence[pb.BackfillState]) -> list[backfill.BackfillState]:
+    names = [pb.BackfillState.Name(state).removeprefix("BACKFILL_STATE_") for state in states]
+    return [backfill.BackfillState[name] for name in names]
 
 
 def horizon(request: pb.ForecastLoadRequest, now: datetime) -> Horizon:

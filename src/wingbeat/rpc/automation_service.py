@@ -2,28 +2,28 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from connectrpc.request import RequestContext
 
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
 from wingbeat._generated.automation.v1.automation_connect import AutomationService
+from wingbeat.core.backfill import BackfillState
 from wingbeat.core.forecast import Horizon, forecast
-from wingbeat.core.ids import Scope, TriggerName, generated_name
+from wingbeat.core.ids import Scope, TriggerName, generated_backfill_id, generated_name
 from wingbeat.core.listing import DEFAULT_LIMIT, Page
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing
-from wingbeat.errors import NotFound
-from wingbeat.operations import automation, pauses
+from wingbeat.operations import automation, backfills, pauses
 from wingbeat.operations.automation import Preview, State
+from wingbeat.operations.backfills import Shown
 from wingbeat.operations.runs import RunDefaults
 from wingbeat.rpc import automation_answers as answers
 from wingbeat.rpc import automation_requests as requests
 from wingbeat.rpc.identity import caller
+from wingbeat.store import backfills as stored_backfills
 from wingbeat.store import fire_lists, nodes, timetables
-from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.fire_lists import Entry
 from wingbeat.wire import automation as wire
@@ -36,18 +36,6 @@ MOST_FAILING = 50
 
 
 class Automation(AutomationService):
-    NOT_YET: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (
-            "BackfillTrigger",
-            "GetBackfill",
-            "ListBackfills",
-            "PauseBackfill",
-            "ResumeBackfill",
-            "CancelBackfill",
-        ),
-        "there are no backfills yet",
-    )
-
     def __init__(self, database: Database, domains: Domains, defaults: RunDefaults) -> None:
         self._database = database
         self._domains = domains
@@ -76,9 +64,7 @@ class Automation(AutomationService):
         name, wanted = triggers.name_from_proto(request.name), requests.wanted_fires(request)
 
         async def body(tx: Transaction) -> Page[Entry]:
-            trigger = await stored.find(tx, name, deleted=True)
-            if trigger is None:
-                raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
+            trigger = await automation.known(tx, name)
             return await fire_lists.page(
                 tx, trigger.id, wanted, limit=request.limit or DEFAULT_LIMIT, token=request.token
             )
@@ -164,6 +150,49 @@ class Automation(AutomationService):
             )
 
         return await self._database.read(body)
+
+    async def backfill_trigger(self, request: pb.BackfillTriggerRequest, ctx: Context) -> pb.BackfillTriggerResponse:
+        name, wanted = triggers.name_from_proto(request.name), requests.wanted_backfill(request)
+        backfill_id, by = generated_backfill_id(secrets.token_bytes(19)), caller(ctx).subject
+
+        async def start(tx: Transaction) -> pb.BackfillTriggerResponse:
+            started, plan = await backfills.start(tx, name, wanted, backfill_id=backfill_id, by=by)
+            return answers.planned(plan, Shown(started, name, running=0))
+
+        async def plan(tx: Transaction) -> pb.BackfillTriggerResponse:
+            return answers.planned(await backfills.plan(tx, name, wanted), None)
+
+        return await (self._database.read(plan) if request.dry_run else self._database.write(start))
+
+    async def get_backfill(self, request: pb.GetBackfillRequest, ctx: Context) -> pb.GetBackfillResponse:
+        found = await self._database.read(lambda tx: backfills.get(tx, request.id))
+        return pb.GetBackfillResponse(backfill=answers.backfill(found))
+
+    async def list_backfills(self, request: pb.ListBackfillsRequest, ctx: Context) -> pb.ListBackfillsResponse:
+        states, limit = requests.backfill_states(request.states), request.limit or DEFAULT_LIMIT
+        name = triggers.name_from_proto(request.name) if request.HasField("name") else None
+
+        async def body(tx: Transaction) -> Page[Shown]:
+            trigger_id = None if name is None else (await automation.known(tx, name)).id
+            page = await stored_backfills.page(tx, trigger_id, states, limit=limit, token=request.token)
+            return Page(await backfills.shown(tx, page.items), page.next_token)
+
+        page = await self._database.read(body)
+        return pb.ListBackfillsResponse(
+            backfills=[answers.backfill(each) for each in page.items], token=page.next_token
+        )
+
+    async def pause_backfill(self, request: pb.PauseBackfillRequest, ctx: Context) -> pb.PauseBackfillResponse:
+        return pb.PauseBackfillResponse(backfill=await self._change(request.id, BackfillState.PAUSED))
+
+    async def resume_backfill(self, request: pb.ResumeBackfillRequest, ctx: Context) -> pb.ResumeBackfillResponse:
+        return pb.ResumeBackfillResponse(backfill=await self._change(request.id, BackfillState.RUNNING))
+
+    async def cancel_backfill(self, request: pb.CancelBackfillRequest, ctx: Context) -> pb.CancelBackfillResponse:
+        return pb.CancelBackfillResponse(backfill=await self._change(request.id, BackfillState.CANCELLED))
+
+    async def _change(self, backfill_id: str, state: BackfillState) -> pb.Backfill:
+        return answers.backfill(await self._database.write(lambda tx: backfills.change(tx, backfill_id, state)))
 
 
 async def _state(tx: Transaction, name: TriggerName) -> State:

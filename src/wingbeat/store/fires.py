@@ -1,11 +1,11 @@
 """Rows of `fire`, the ledger: one per fired slot, one per range of slots that did not fire. Rows are never changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from wingbeat.store.database import Row, Transaction, from_micros, maybe_micros, maybe_moment, to_micros
+from wingbeat.store.database import Row, Transaction, from_micros, maybe_micros, maybe_moment, placeholders, to_micros
 
 _TYPES = {
     "trigger_id": "bigint",
@@ -23,6 +23,8 @@ _TYPES = {
 
 
 COLUMNS = tuple(_TYPES)
+MOST_SLOTS = 500
+"""Slots in one statement."""
 
 
 class FireKind(StrEnum):
@@ -74,6 +76,12 @@ def unfired(
     return Fire(trigger_id, FireKind.SCHEDULE, slot_key(first), outcome, reason, first, last, count, revision, None)
 
 
+def backfilled(trigger_id: int, revision: int, backfill: str, slot: datetime, run: str | None, reason: str) -> Fire:
+    """A slot of a backfill: fired with a run, missed without."""
+    outcome, key = Outcome.FIRED if run else Outcome.MISSED, f"{backfill}:{slot_key(slot)}"
+    return Fire(trigger_id, FireKind.BACKFILL, key, outcome, reason, slot, slot, 1, revision, run)
+
+
 def slot_key(slot: datetime) -> str:
     return str(to_micros(slot))
 
@@ -98,6 +106,32 @@ async def insert(tx: Transaction, fires: Iterable[Fire]) -> None:
         for fire in fires
     ]
     await tx.insert("fire", _TYPES, rows)
+
+
+async def fired_slots(tx: Transaction, trigger_id: int, slots: Sequence[datetime]) -> set[datetime]:
+    """Those of the slots that have fired, by the schedule or in a backfill."""
+    found: set[datetime] = set()
+    for first in range(0, len(slots), MOST_SLOTS):
+        chunk = slots[first : first + MOST_SLOTS]
+        several = placeholders(2, len(chunk))
+        by_schedule = await tx.fetch(
+            f"""
+            SELECT first_slot FROM fire
+             WHERE trigger_id = $1 AND kind = 'schedule' AND key IN ({several}) AND outcome = 'fired'
+            """,
+            trigger_id,
+            *map(slot_key, chunk),
+        )
+        by_backfill = await tx.fetch(
+            f"""
+            SELECT first_slot FROM fire
+             WHERE trigger_id = $1 AND kind = 'backfill' AND outcome = 'fired' AND first_slot IN ({several})
+            """,
+            trigger_id,
+            *map(to_micros, chunk),
+        )
+        found |= {from_micros(row["first_slot"]) for row in (*by_schedule, *by_backfill)}
+    return found
 
 
 async def latest(tx: Transaction, trigger_id: int, *, limit: int) -> list[tuple[datetime, Fire]]:

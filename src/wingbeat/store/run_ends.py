@@ -17,18 +17,21 @@ class RunEnd:
 
 
 async def append(tx: Transaction, trigger: TriggerRef, *, run_name: str, phase: Phase, at: datetime) -> None:
-    """Nothing happens for a trigger that does not watch its runs."""
+    """Nothing happens for a trigger that does not watch its runs, or for a run of a backfill."""
     appended = await tx.execute(
         """
         INSERT INTO run_end (trigger_id, revision, run_name, phase, at)
         SELECT trigger_id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT)
           FROM schedule WHERE trigger_id = $1 AND watches
+           AND NOT EXISTS (SELECT 1 FROM backfill_run b WHERE b.project = $6 AND b.domain = $7 AND b.run = $3)
         """,
         trigger.id,
         trigger.revision,
         run_name,
         phase.value,
         to_micros(at),
+        trigger.name.project,
+        trigger.name.domain,
     )
     if appended:
         tx.changed(SCHEDULE)

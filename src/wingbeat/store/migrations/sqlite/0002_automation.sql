@@ -38,11 +38,14 @@ CREATE INDEX backfill_by_age ON backfill (created_at, id);
 CREATE INDEX backfill_by_trigger ON backfill (trigger_id, created_at, id);
 CREATE INDEX backfill_going ON backfill (id) WHERE state IN ('running', 'paused');
 
--- Runs of backfills that work, or did when somebody last looked.
+-- Runs of backfills that are not over, or were not when somebody last looked.
 CREATE TABLE backfill_run (
-    backfill_id TEXT NOT NULL REFERENCES backfill (id),
+    project TEXT NOT NULL,
+    domain TEXT NOT NULL,
     run TEXT NOT NULL,
-    PRIMARY KEY (backfill_id, run)
+    backfill_id TEXT NOT NULL REFERENCES backfill (id),
+    PRIMARY KEY (project, domain, run)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX backfill_run_by_backfill ON backfill_run (backfill_id);
 
 CREATE INDEX fire_backfilled ON fire (trigger_id, first_slot) WHERE kind = 'backfill' AND outcome = 'fired';
