@@ -19,6 +19,7 @@ from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
 from wingbeat.loops.pruner import REST_SECONDS, Pruner
+from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import projects, retention
@@ -76,6 +77,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *node.loops,
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
+            Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),
             _pruner(settings.runs.retention, database, storage, node.id, metrics),
         ]
         async with kept_going(loops, database.changes):
