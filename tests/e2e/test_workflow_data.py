@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from importlib.util import find_spec
 
 import pytest
 
@@ -80,6 +81,42 @@ found["poem"] = Path(found["poem"].download_sync()).read_text()
 found["length"] = len(found["length"])
 found["leaves"] = sorted(child.name for child in Path(found["leaves"].download_sync("downloaded")).rglob("branch-*"))
 print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(not find_spec("pandas") or not find_spec("pyarrow"), reason="needs pandas and pyarrow")
+def test_tables_go_from_the_client_to_tasks_and_back(user: Client) -> None:
+    user.write("tables.py", TABLES)
+    result = user.python(SHIP_TABLES, variables=user.configure())
+    assert result == {"squares": [1, 4, 9], "total": 14}
+
+
+TABLES = """
+import flyte
+import pandas
+
+env = flyte.TaskEnvironment(name="tables")
+
+
+@env.task
+async def square(table: pandas.DataFrame) -> pandas.DataFrame:
+    return table.assign(square=table["number"] ** 2)
+
+
+@env.task
+async def total(table: pandas.DataFrame) -> int:
+    return int((await square(table))["square"].sum())
+"""
+SHIP_TABLES = """
+import pandas
+import tables
+
+table = pandas.DataFrame({"number": [1, 2, 3]})
+squared, total = flyte.run(tables.square, table=table), flyte.run(tables.total, table=table)
+for run in (squared, total):
+    run.wait(quiet=True)
+opened = squared.outputs()[0].open(pandas.DataFrame).all_sync()
+print(json.dumps({"squares": opened["square"].tolist(), "total": total.outputs()[0]}))
 """
 
 
