@@ -13,11 +13,15 @@ from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode, blobs_in
 from tests.queued_runs import attempt_key, enqueue, root_of
 from wingbeat.blobs.store import Blobs
+from wingbeat.core.action import Phase
+from wingbeat.core.child import TraceChild
+from wingbeat.core.ids import ActionId
 from wingbeat.core.log_index import LogIndex
 from wingbeat.errors import NotFound
-from wingbeat.operations import actions
+from wingbeat.operations import actions, children
 from wingbeat.rpc.log_tail import LONGEST_LINE, PATIENCE, Batch, LogTail, _Chunk, _Lines
 from wingbeat.rpc.pulse import with_pulse
+from wingbeat.store import actions as stored
 from wingbeat.store.database import Database
 
 KEY = attempt_key("r")
@@ -103,6 +107,29 @@ async def test_reads_from_the_blob_store_what_the_node_has_forgotten(
     await node.round()
     lines = [line async for batch in tail.follow(root_of("r"), 1) for line in batch]
     assert [(line.message, line.at) for line in lines] == [("one\n", T0), ("two\n", T0 + timedelta(seconds=1))]
+
+
+async def test_a_trace_has_no_log_to_wait_for(database: Database, node: OneNode, tail: LogTail) -> None:
+    await database.write(lambda tx: enqueue(tx, "r"))
+    await node.dispatcher.tick()
+    root = await database.read(lambda tx: stored.find(tx, root_of("r")))
+    assert root
+    trace = TraceChild(
+        ActionId(root.id.run, "t1"),
+        "a0",
+        "",
+        "s3://b/i",
+        root.task,
+        b"",
+        Phase.SUCCEEDED,
+        T0,
+        T0,
+        "",
+        "s3://b/error.pb",
+    )
+    await database.write(lambda tx: children.record(tx, trace))
+    async with asyncio.timeout(5):
+        assert [line async for batch in tail.follow(trace.id, 1) for line in batch] == []
 
 
 async def test_goes_on_in_the_blob_store_where_the_node_stopped(

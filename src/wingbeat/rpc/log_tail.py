@@ -77,7 +77,9 @@ class LogTail:
             if found is None:
                 raise NotFound(f"action {action.name!r} of run {action.run.name!r} not found")
             wanted = number or found.attempts
-            attempt = next((item for item in await actions.attempts(tx, action) if item.id.number == wanted), None)
+            # What was made by no node has no log: a trace, whose lines are in the log of its parent.
+            made = (item for item in await actions.attempts(tx, action) if item.node)
+            attempt = next((item for item in made if item.id.number == wanted), None)
             ended_at = attempt.ended_at if attempt else found.ended_at
             return _Seen(
                 number=wanted,
