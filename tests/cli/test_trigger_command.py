@@ -1,6 +1,7 @@
 """`wingbeat trigger` typed at a terminal, against a server in the test's own event loop."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.listening import listening
 from wingbeat.core.ids import TaskId
 from wingbeat.core.trigger import Deployment
+from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.resumer import Resumer
 from wingbeat.operations import firing, triggers
 from wingbeat.operations.firing import Firer
@@ -231,3 +233,52 @@ async def test_what_cannot_be_is_said_in_one_line(office: Office, arguments: tup
 )
 async def test_wrong_usage_is_exit_code_2(office: Office, arguments: tuple[str, ...]) -> None:
     assert (await office.wingbeat(*arguments)).code == 2
+
+
+THREE_SLOTS = ("--begin", "2025-12-31T23:45:00Z", "--end", "2026-01-01T00:00:00Z")
+
+
+async def test_backfill_shows_the_exact_list_and_asks_before_it_starts(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    asked = await office.wingbeat("backfill", "tick", *THREE_SLOTS)
+    assert asked.code == 1
+    assert [line.split()[0] for line in asked.out.splitlines()[1:4]] == [
+        f"2025-12-31T23:{minute}:00+00:00" for minute in (45, 50, 55)
+    ]
+    assert "3 slots to start, 0 left out" in asked.out
+    assert "Start 3 runs, 1 at a time?" in asked.err
+    assert (await office.json("backfills", "list"))["backfills"] == []
+    assert (await office.wingbeat("backfill", "tick", *THREE_SLOTS, "--dry-run")).code == 0
+    assert (await office.json("backfills", "list"))["backfills"] == []
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert "started backfill b" in (await office.wingbeat("backfill", "tick", *THREE_SLOTS)).out
+
+
+async def test_backfill_starts_at_once_when_told_so_and_is_seen_through(office: Office) -> None:
+    started = await office.json("backfill", "tick", *THREE_SLOTS, "--yes", "--max-running", "2")
+    assert len(started["slots"]) == 3
+    found = started["backfill"]["id"]
+    await Backfiller(office.database, Firer(DEFAULTS, DOMAINS)).tick()
+    shown = await office.json("backfills", "show", found)
+    assert (shown["state"], shown["started"], shown["running"], shown["slots"]) == ("RUNNING", 2, 2, 3)
+    assert (await office.json("backfills", "pause", found))["state"] == "PAUSED"
+    assert (await office.json("backfills", "resume", found))["state"] == "RUNNING"
+    assert "CANCELLED" in (await office.wingbeat("backfills", "cancel", found)).out
+    listed = await office.json("backfills", "list", "tick", "--state", "cancelled")
+    assert [each["id"] for each in listed["backfills"]] == [found]
+    assert found in (await office.wingbeat("backfills", "list")).out
+
+
+async def test_a_long_backfill_shows_its_ends_and_its_length(office: Office) -> None:
+    day = ("--begin", "2025-12-31", "--end", "2026-01-01")
+    shown = (await office.wingbeat("backfill", "tick", *day, "--dry-run")).out.splitlines()
+    assert len(shown) == 1 + 10 + 1 + 5 + 1
+    assert shown[11] == "... 273 more ..."
+    assert shown[-1].startswith("288 slots to start")
+
+
+async def test_a_backfill_of_a_million_slots_is_refused_before_anything_starts(office: Office) -> None:
+    done = await office.wingbeat("backfill", "tick", "--begin", "2016-01-01", "--end", "2026-01-01", "--yes")
+    assert "a backfill has at most 10000" in done.complaint

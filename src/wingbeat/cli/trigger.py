@@ -2,18 +2,14 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import rich_click as click
 
+from wingbeat.cli.backfills import backfill, backfills
 from wingbeat.cli.options import on_server, with_output
 from wingbeat.cli.target import Target
-from wingbeat.cli.values import DURATION, INSTANT, PAIR
-
-if TYPE_CHECKING:
-    from google.protobuf.duration_pb2 import Duration
-    from google.protobuf.timestamp_pb2 import Timestamp
+from wingbeat.cli.values import DURATION, INSTANT, PAIR, length_of, stamp
 
 KINDS = ("schedule", "manual", "backfill")
 OUTCOMES = ("fired", "skipped", "missed")
@@ -22,7 +18,7 @@ TRIGGER = click.argument("name", metavar="[TASK/]TRIGGER")
 
 @click.group()
 def trigger() -> None:
-    """Look at triggers, preview and fire them, pause, compare and restore them.
+    """Look at triggers, preview and fire them, pause, backfill, compare and restore them.
 
     A trigger is named TASK/TRIGGER, or TRIGGER alone where only one task has one of that name. Moments are written
     2026-03-01T08:00:00Z, durations 90s, 15m, 1h30m.
@@ -88,7 +84,7 @@ def preview(
         raise click.UsageError("name a trigger, or give a schedule with --cron")
     if name is not None and (zone or policies):
         raise click.UsageError("--zone and --policy belong to --cron: a trigger has its own")
-    wanted = pb.PreviewScheduleRequest(count=count, after=_stamp(after))
+    wanted = pb.PreviewScheduleRequest(count=count, after=stamp(after))
     if cron is not None:
         wanted.schedule.schedule.cron.expression, wanted.schedule.schedule.cron.timezone = cron, zone
         wanted.schedule.policies.update({f"wingbeat/{key}": value for key, value in policies})
@@ -126,8 +122,8 @@ def fires(
     wanted = pb.ListFiresRequest(
         kinds=[f"FIRE_KIND_{kind.upper()}" for kind in kinds],
         outcomes=[f"FIRE_OUTCOME_{outcome.upper()}" for outcome in outcomes],
-        since=_stamp(since),
-        before=_stamp(before),
+        since=stamp(since),
+        before=stamp(before),
     )
     asyncio.run(show_fires(target, name, wanted, limit=limit or None, as_json=as_json))
 
@@ -154,7 +150,7 @@ def fire(
     from wingbeat._generated.automation.v1 import automation_pb2 as pb
     from wingbeat.cli.trigger_changes import fire as fire_now
 
-    wanted = pb.FireTriggerRequest(run_start_time=_stamp(at), dry_run=dry_run, source="RUN_SOURCE_CLI")
+    wanted = pb.FireTriggerRequest(run_start_time=stamp(at), dry_run=dry_run, source="RUN_SOURCE_CLI")
     asyncio.run(fire_now(target, name, inputs, wanted, as_json=as_json))
 
 
@@ -176,7 +172,7 @@ def pause(
     if until is not None and length is not None:
         raise click.UsageError("--until and --for say the same: give one of them")
     end = until if length is None else system_clock() + length
-    asyncio.run(pause_it(target, name, pb.PauseTriggerRequest(reason=reason, until=_stamp(end)), as_json=as_json))
+    asyncio.run(pause_it(target, name, pb.PauseTriggerRequest(reason=reason, until=stamp(end)), as_json=as_json))
 
 
 @trigger.command()
@@ -240,7 +236,7 @@ def forecast(
     from wingbeat._generated.automation.v1 import automation_pb2 as pb
     from wingbeat.cli.trigger_changes import show_forecast
 
-    wanted = pb.ForecastLoadRequest(horizon=_length(horizon), bucket=_length(bucket), begin=_stamp(begin))
+    wanted = pb.ForecastLoadRequest(horizon=length_of(horizon), bucket=length_of(bucket), begin=stamp(begin))
     asyncio.run(show_forecast(target, wanted, everywhere=everywhere, as_json=as_json))
 
 
@@ -258,19 +254,5 @@ def health(*, target: Target, max_lag: timedelta, as_json: bool) -> None:
     sys.exit(0 if asyncio.run(show_health(target, max_lag=max_lag, as_json=as_json)) else 1)
 
 
-def _stamp(at: datetime | None) -> "Timestamp | None":
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at.astimezone(UTC))
-    return stamp
-
-
-def _length(value: timedelta) -> "Duration":
-    from google.protobuf.duration_pb2 import Duration
-
-    length = Duration()
-    length.FromTimedelta(value)
-    return length
+trigger.add_command(backfill)
+trigger.add_command(backfills)

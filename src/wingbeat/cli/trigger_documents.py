@@ -203,3 +203,46 @@ class HealthShown:
     failing_triggers: int
     failing: tuple[FailingShown, ...]
     nodes: tuple[NodeShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillShown:
+    """`wingbeat trigger backfills show`, `pause`, `resume` and `cancel`."""
+
+    id: str
+    name: Annotated[str, "of the trigger"]
+    task: str
+    project: str
+    domain: str
+    revision: int
+    begin: datetime
+    end: Annotated[datetime, "slots before it"]
+    again: bool
+    max_running: int
+    state: Annotated[str, "RUNNING, PAUSED, DONE or CANCELLED"]
+    reason: str
+    slots: Annotated[int, "slots between begin and end"]
+    started: int
+    left_out: Annotated[int, "had fired already, or the scheduler fires them"]
+    missed: Annotated[int, "could not start"]
+    running: Annotated[int, "runs that work now"]
+    created_by: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPlan:
+    """`wingbeat trigger backfill`."""
+
+    backfill: Annotated[BackfillShown | None, "null for a dry run, and when there is nothing to start"]
+    slots: Annotated[tuple[SlotShown, ...], "all that are started, the oldest first"]
+    left_out: Annotated[int, "have fired already, or the scheduler fires them"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillList:
+    """`wingbeat trigger backfills list`: the newest first."""
+
+    backfills: tuple[BackfillShown, ...]
+    more: Annotated[bool, "whether --limit left some out"]

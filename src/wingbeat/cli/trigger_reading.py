@@ -56,7 +56,7 @@ def summary(state: pb.TriggerState, automation: common_pb2.TriggerAutomationSpec
 
 
 def shown(
-    state: pb.TriggerState, details: trigger_definition_pb2.TriggerDetails, slots: Sequence[pb.Slot]
+    state: pb.TriggerState, details: trigger_definition_pb2.TriggerDetails, upcoming: Sequence[pb.Slot]
 ) -> TriggerShown:
     status = details.status
     return TriggerShown(
@@ -66,7 +66,7 @@ def shown(
         deployed_at=times.from_proto(status.deployed_at),
         updated_at=times.from_proto(status.updated_at),
         triggered_at=moment(status.triggered_at),
-        next_slots=_slots(slots),
+        next_slots=slots(upcoming),
     )
 
 
@@ -103,7 +103,7 @@ def fire(fire: pb.Fire) -> FireShown:
 
 
 def preview(answer: pb.PreviewScheduleResponse) -> PreviewShown:
-    return PreviewShown(_slots(answer.slots), answer.timezone, answer.tzdata_version, answer.inactive)
+    return PreviewShown(slots(answer.slots), answer.timezone, answer.tzdata_version, answer.inactive)
 
 
 def fired(answer: pb.FireTriggerResponse) -> Fired:
@@ -120,8 +120,8 @@ def diff(answer: pb.DiffRevisionsResponse) -> DiffShown:
         old=answer.old,
         new=answer.new,
         changes=tuple(FieldChange(each.field, each.before, each.after) for each in answer.differences),
-        old_slots=_slots(answer.old_slots),
-        new_slots=_slots(answer.new_slots),
+        old_slots=slots(answer.old_slots),
+        new_slots=slots(answer.new_slots),
     )
 
 
@@ -177,10 +177,10 @@ def moment(at: Timestamp) -> datetime | None:
     return times.from_proto(at) if at.seconds or at.nanos else None
 
 
-def _slots(slots: Sequence[pb.Slot]) -> tuple[SlotShown, ...]:
+def slots(answered: Sequence[pb.Slot]) -> tuple[SlotShown, ...]:
     return tuple(
         SlotShown(at, each.local, each.note, moment(each.fires_at) or at)
-        for each in slots
+        for each in answered
         for at in [times.from_proto(each.at)]
     )
 

@@ -1,11 +1,33 @@
-"""Moments and durations as people type them: RFC 3339, and Go's `1h30m`."""
+"""Moments and durations as people type them, RFC 3339 and Go's `1h30m`, and as the API has them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.timestamp_pb2 import Timestamp
+
 _EXAMPLES = "such as 2026-03-01T08:00:00Z, 2026-03-01T08:00:00+01:00 or 2026-03-01 for midnight in UTC"
+
+
+def stamp(at: datetime | None) -> "Timestamp | None":
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    if at is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(at.astimezone(UTC))
+    return stamp
+
+
+def length_of(value: timedelta) -> "Duration":
+    from google.protobuf.duration_pb2 import Duration
+
+    length = Duration()
+    length.FromTimedelta(value)
+    return length
 
 
 class _Instant(click.ParamType[datetime]):
