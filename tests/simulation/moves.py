@@ -88,6 +88,8 @@ async def interrupt_one(world: Simulation) -> None:
 
 async def let_time_pass(world: Simulation) -> None:
     step = _some_time(world, world.tempo.longest_pause)
+    if world.random.random() < 0.25:
+        step = _time_to_a_slot(world) or step
     world.tell(f"{step} pass")
     world.clock.forward(step)
 
@@ -284,6 +286,15 @@ def _one_of(world: Simulation, wanted: Callable[[History], bool]) -> History | N
     """A trigger that was ever deployed, if one is like that."""
     choices = [history for history in world.histories if history.id and wanted(history)]
     return world.random.choice(choices) if choices else None
+
+
+def _time_to_a_slot(world: Simulation) -> timedelta | None:
+    """To the very moment, where mistakes of one instant show."""
+    history = _one_of(world, lambda each: each.active)
+    if history is None or history.current.schedule is None:
+        return None
+    slot = next_after(history.current.schedule, world.clock.now, history.current.anchor)
+    return slot and min(slot - world.clock.now, world.tempo.longest_pause)
 
 
 def _some_time(world: Simulation, longest: timedelta) -> timedelta:

@@ -197,8 +197,10 @@ class Simulation:
                 waiting = ("due",)
             waits = [
                 slot
-                for slot, revision in history.owed(self.clock.now - history.current.policies.jitter).items()
-                if coverage[slot].where in waiting and not history.era(revision).policies.ordered
+                for slot, revision in history.owed(self.clock.now).items()
+                if coverage[slot].where in waiting
+                and not history.era(revision).policies.ordered
+                and self._is_due(slot, history, revision)
             ]
             check(not waits, f"{history.name.name} waits though nothing is in its way", waits[:5])
 
@@ -232,14 +234,18 @@ class Simulation:
             history = self.by_id()[trigger_id]
             undecided = [
                 slot
-                for slot in history.owed(self.clock.now - history.current.policies.jitter)
-                if coverage[slot].where in ("due", "in the backlog")
+                for slot, revision in history.owed(self.clock.now).items()
+                if coverage[slot].where in ("due", "in the backlog") and self._is_due(slot, history, revision)
             ]
             if history.current.policies.ordered:
                 waiting += sum(coverage[slot].where == "in the backlog" for slot in undecided)
                 undecided = [slot for slot in undecided if coverage[slot].where == "due"]
             check(not undecided, f"{history.name.name} has slots that nobody decides", undecided[:5])
         return waiting
+
+    def _is_due(self, slot: datetime, history: History, revision: int) -> bool:
+        jitter = max(history.current.policies.jitter, history.era(revision).policies.jitter)
+        return slot + jitter <= self.clock.now
 
     async def end_runs(self, count: int) -> None:
         """The oldest runs are claimed by a node and end."""
