@@ -14,8 +14,8 @@ EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo
 LONGEST = timedelta(days=366)
 SHORTEST_BUCKET = timedelta(minutes=1)
 MOST_BUCKETS = 1000
-MOST_COUNTS = 200_000
-"""Triggers times buckets: each is a count of some microseconds."""
+MOST_COUNTS = 250_000
+"""Triggers times buckets: each is a count of ten microseconds."""
 _TICK = timedelta(microseconds=1)
 
 
