@@ -74,6 +74,7 @@ async def endure(server: Server, database: str, *, kill_database: Callable[[], N
         assert "running action" not in server.stop()
         audit(await Stored.of(database), diary, killer)
         wait_for(lambda: not processes_of(user), seconds=10, what="the end of all processes")
+        assert "unexpectedly" not in server.log.read_text(), "a caller was told of an internal error"
     finally:
         server.close()
         for process in processes_of(user):
