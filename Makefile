@@ -9,7 +9,7 @@ APT := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Ret
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: help check format lint types layers generated test demo bench generate postgresql
+.PHONY: help check format lint types layers generated test demo soak bench generate postgresql
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,8 +45,12 @@ test: .venv/developer postgresql ## Run the tests, the stock SDK and CLI against
 demo: .venv/user ## Start a server, deploy examples/ with the stock SDK, wait for a scheduled fire, show it, stop
 	@$(BIN)/wingbeat demo
 
-bench: .venv/developer ## Measure, each against a baseline taken in the same run
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+soak: .venv/developer postgresql ## Kill everything at random for a minute, and live thousands of random lives of triggers
+	@WINGBEAT_SOAK=1 $(BIN)/python -m pytest -q --no-header tests/e2e/test_chaos.py tests/loops/test_scheduler_processes.py
+	@$(BIN)/python -m tests.simulation.soak --seeds 2000 --seconds 600
+
+bench: .venv/developer postgresql ## Measure, each against a baseline taken in the same run
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file; done
 
 generate: .venv/developer ## Write the code of our protos and the generated parts of the documents anew
 	@$(BIN)/python proto/generate.py
