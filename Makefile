@@ -46,7 +46,7 @@ demo: .venv/user ## Start a server, deploy examples/ with the stock SDK, wait fo
 	@$(BIN)/wingbeat demo
 
 soak: .venv/developer postgresql ## Kill everything at random for a minute, and live thousands of random lives of triggers
-	@WINGBEAT_SOAK=1 $(BIN)/python -m pytest -q --no-header tests/e2e/test_chaos.py tests/loops/test_scheduler_processes.py
+	@WINGBEAT_SOAK=1 SOAK_SECONDS=60 $(BIN)/python -m pytest -q --no-header tests/e2e/test_chaos.py tests/loops/test_scheduler_processes.py
 	@$(BIN)/python -m tests.simulation.soak --seeds 2000 --seconds 600
 
 bench: .venv/developer postgresql ## Measure, each against a baseline taken in the same run
