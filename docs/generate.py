@@ -18,10 +18,13 @@ from wingbeat.cli import run_documents, trigger_documents
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
+from wingbeat.core.backlog import CAUSES
 from wingbeat.core.policy import KEYS, PREFIX
+from wingbeat.loops.surveyor import EVERY_SECONDS
 from wingbeat.rpc.generated import endpoints_of, protocol_of
 from wingbeat.rpc.service import reasons
 from wingbeat.server.services import NOT_SERVED, SERVICES
+from wingbeat.telemetry import COUNTERS, GAUGES, HISTOGRAMS
 from wingbeat.wire import unhonoured
 
 DOCS = Path(__file__).parent
@@ -160,6 +163,44 @@ def policies() -> str:
     )
 
 
+def metrics() -> str:
+    kinds = (("counter", "_total", COUNTERS), ("histogram", "", HISTOGRAMS), ("gauge", "", GAUGES))
+    rows = [
+        f"| `{named.name}{suffix}` | {kind} | {', '.join(f'`{label}`' for label in named.labels)} | {named.meaning} |"
+        for kind, suffix, names in kinds
+        for named in names.values()
+    ]
+    causes = [f"| `{cause}` | {meaning} |" for cause, meaning in CAUSES.items()]
+    return "\n".join(
+        (
+            "# Metrics",
+            "",
+            "Every server answers `GET /metrics` in the format of Prometheus, with the `process_` metrics and",
+            "`python_info` of its process beside its own:",
+            "",
+            "| metric | type | labels | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"Gauges are measured every {EVERY_SECONDS:g} seconds, and are about the whole database: with several",
+            "servers take the maximum over them. Counters, histograms and `wingbeat_rpc_streams` are about one server:",
+            "take the sum.",
+            "",
+            "Worth an alert: `wingbeat_oldest_undecided_slot_seconds` above a minute (no scheduler runs, or",
+            "`runs.triggerScheduler.executionQps` limits it), and `wingbeat_failing_triggers` above 0.",
+            "",
+            "## Causes",
+            "",
+            "Why a slot came to nothing (`wingbeat_fires_total`); the ledger has each reason at length.",
+            "",
+            "| `cause` | meaning |",
+            "|---|---|",
+            *causes,
+            "",
+        )
+    )
+
+
 def states() -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> QUEUED"]
     lines += [f"    {phase.name} --> {after.name}: {event}" for (phase, event), after in TRANSITIONS.items()]
@@ -176,6 +217,7 @@ def documents() -> dict[Path, str]:
         DOCS / "reference" / "commands.md": commands(),
         DOCS / "reference" / "compatibility.md": compatibility(),
         DOCS / "reference" / "policies.md": policies(),
+        DOCS / "reference" / "metrics.md": metrics(),
         architecture: _with_part(architecture.read_text(), "states", states()),
     }
 

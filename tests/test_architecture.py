@@ -9,14 +9,17 @@ from pathlib import Path
 
 import flyteidl2
 import pytest
+from prometheus_client import generate_latest
 
 from docs.generate import documents, states
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves
 from wingbeat.core.action import TRANSITIONS
+from wingbeat.core.backlog import CAUSES, Cause
 from wingbeat.rpc.generated import protocol_of
 from wingbeat.rpc.service import broken_promises
 from wingbeat.server.services import NOT_SERVED, SERVICES
+from wingbeat.telemetry import COUNTERS, GAUGES, HISTOGRAMS, Metrics
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCES = sorted(path for path in (REPOSITORY / "src").rglob("*.py") if "_generated" not in path.parts)
@@ -97,6 +100,18 @@ def test_every_setting_and_command_is_documented() -> None:
     settings, commands = (reference / "configuration.md").read_text(), (reference / "commands.md").read_text()
     assert [name for name, _ in leaves() if f"`{name}`" not in settings] == []
     assert [name for name in wingbeat.commands if f"## wingbeat {name}\n" not in commands] == []
+
+
+def test_every_metric_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "metrics.md").read_text()
+    exposed = generate_latest(Metrics().registry).decode()
+    families = re.findall(r"^# TYPE (wingbeat_\w+?)(?:_created)? ", exposed, re.MULTILINE)
+    assert [name for name in families if f"`{name}" not in page] == []
+    assert len(set(families)) == len(COUNTERS) + len(HISTOGRAMS) + len(GAUGES)
+
+
+def test_every_cause_is_documented() -> None:
+    assert list(CAUSES) == list(Cause)
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

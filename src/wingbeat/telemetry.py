@@ -25,6 +25,70 @@ FIRE_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 600,
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What is measured, before anybody has measured anything."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    def counter(self, registry: CollectorRegistry) -> Counter:
+        return Counter(self.name, self.meaning, self.labels, registry=registry)
+
+    def gauge(self, registry: CollectorRegistry) -> Gauge:
+        return Gauge(self.name, self.meaning, self.labels, registry=registry)
+
+    def histogram(self, registry: CollectorRegistry) -> Histogram:
+        return Histogram(self.name, self.meaning, self.labels, registry=registry, buckets=self.buckets)
+
+
+COUNTERS = {
+    "rpc_calls": Named("wingbeat_rpc_calls", "RPCs that ended, streams included.", ("service", "method", "code")),
+    "fires": Named(
+        "wingbeat_fires",
+        "Slots of triggers that this server's scheduler decided: fired, skipped or missed, and why not.",
+        ("outcome", "cause"),
+    ),
+    "pruned": Named("wingbeat_pruned", "Rows and abandoned uploads that were removed because of their age.", ("what",)),
+}
+HISTOGRAMS = {
+    "rpc_seconds": Named(
+        "wingbeat_rpc_seconds",
+        "How long unary RPCs took, in seconds.",
+        ("service", "method", "code"),
+        buckets=RPC_SECONDS_BUCKETS,
+    ),
+    "fire_lag_seconds": Named(
+        "wingbeat_fire_lag_seconds",
+        "How long after its slot a run was created, in seconds.",
+        buckets=FIRE_LAG_BUCKETS,
+    ),
+}
+GAUGES = {
+    "rpc_streams": Named("wingbeat_rpc_streams", "Server streams that are open now.", ("service", "method")),
+    "overdue_triggers": Named(
+        "wingbeat_overdue_triggers", "Triggers whose slot is due and that no scheduler has decided about yet."
+    ),
+    "oldest_undecided_slot_seconds": Named(
+        "wingbeat_oldest_undecided_slot_seconds", "How long ago the longest overdue slot was due; 0 when none is."
+    ),
+    "failing_triggers": Named("wingbeat_failing_triggers", "Triggers whose last decision failed and is tried again."),
+    "backlogs": Named(
+        "wingbeat_backlogs",
+        "Ranges of slots that are owed: `late` ones are caught up, `waiting` ones wait for the end of a run.",
+        ("lane",),
+    ),
+    "backfills": Named("wingbeat_backfills", "Backfills that start runs."),
+    "queued_actions": Named(
+        "wingbeat_queued_actions",
+        "Actions that wait for a node, by the queue that their run asked for; those of the 51st and later are `other`.",
+        ("lane",),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """Every metric of one server, in a registry of its own: two servers in one process do not mix."""
 
@@ -35,48 +99,20 @@ class Metrics:
     fires: Counter = field(init=False)
     fire_lag_seconds: Histogram = field(init=False)
     pruned: Counter = field(init=False)
+    overdue_triggers: Gauge = field(init=False)
+    oldest_undecided_slot_seconds: Gauge = field(init=False)
+    failing_triggers: Gauge = field(init=False)
+    backlogs: Gauge = field(init=False)
+    backfills: Gauge = field(init=False)
+    queued_actions: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
-        named = {
-            "rpc_calls": Counter(
-                "wingbeat_rpc_calls",
-                "RPCs that ended, streams included.",
-                ("service", "method", "code"),
-                registry=self.registry,
-            ),
-            "rpc_seconds": Histogram(
-                "wingbeat_rpc_seconds",
-                "How long unary RPCs took, in seconds.",
-                ("service", "method", "code"),
-                registry=self.registry,
-                buckets=RPC_SECONDS_BUCKETS,
-            ),
-            "rpc_streams": Gauge(
-                "wingbeat_rpc_streams",
-                "Server streams that are open now.",
-                ("service", "method"),
-                registry=self.registry,
-            ),
-            "fires": Counter(
-                "wingbeat_fires",
-                "Slots of triggers that were decided.",
-                ("outcome",),
-                registry=self.registry,
-            ),
-            "fire_lag_seconds": Histogram(
-                "wingbeat_fire_lag_seconds",
-                "How long after its slot a run was created, in seconds.",
-                registry=self.registry,
-                buckets=FIRE_LAG_BUCKETS,
-            ),
-            "pruned": Counter(
-                "wingbeat_pruned",
-                "Rows and abandoned uploads that were removed because of their age.",
-                ("what",),
-                registry=self.registry,
-            ),
+        built = {
+            **{name: named.counter(self.registry) for name, named in COUNTERS.items()},
+            **{name: named.histogram(self.registry) for name, named in HISTOGRAMS.items()},
+            **{name: named.gauge(self.registry) for name, named in GAUGES.items()},
         }
-        for name, metric in named.items():
+        for name, metric in built.items():
             object.__setattr__(self, name, metric)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from wingbeat.core.backlog import Backlog, Unfired, newest, skipped, split
+from wingbeat.core.backlog import Backlog, Cause, Reason, Unfired, newest, skipped, split
 from wingbeat.core.overlap import UNBOUNDED, Standing, places, why_skipped
 from wingbeat.core.policy import Overlap, Policies
 from wingbeat.core.schedule import between
@@ -38,7 +38,7 @@ def admit(slots: Backlog, policies: Policies, standing: Standing, *, started: in
         return admitted
     rest = replace(slots, after=fires[-1]) if fires else slots
     if most == runs_left:
-        return _with_skipped(admitted, rest, f"max-runs {policies.max_runs} is reached")
+        return _with_skipped(admitted, rest, Reason(Cause.MAX_RUNS, f"max-runs {policies.max_runs} is reached"))
     if most < allowed.fire:
         return replace(admitted, left=rest)
     if allowed.wait == UNBOUNDED:
@@ -47,5 +47,5 @@ def admit(slots: Backlog, policies: Policies, standing: Standing, *, started: in
     return _with_skipped(replace(admitted, waiting=waiting), beyond, why)
 
 
-def _with_skipped(admitted: Admission, slots: Backlog | None, why: str) -> Admission:
+def _with_skipped(admitted: Admission, slots: Backlog | None, why: Reason) -> Admission:
     return replace(admitted, unfired=(*admitted.unfired, *skipped(slots, why)))

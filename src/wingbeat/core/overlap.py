@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
+from wingbeat.core.backlog import SUPERSEDED, Cause, Reason
 from wingbeat.core.policy import Overlap
 
 UNBOUNDED = 2**31
@@ -62,11 +63,11 @@ def places(overlap: Overlap, standing: Standing) -> Places:
             assert_never(overlap)
 
 
-def why_skipped(overlap: Overlap) -> str:
+def why_skipped(overlap: Overlap) -> Reason:
     match overlap:
         case Overlap.BUFFER_ONE:
-            return "another slot waited already for the run before it to end"
+            return Reason(Cause.OVERLAP, "another slot waited already for the run before it to end")
         case Overlap.CANCEL_OTHER:
-            return "superseded by a later slot"
+            return SUPERSEDED
         case _:
-            return "the run before it was not over"
+            return Reason(Cause.OVERLAP, "the run before it was not over")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from wingbeat.core import jitter
 from wingbeat.core.admission import Admission, admit
-from wingbeat.core.backlog import Backlog, Unfired, missed, newest, skipped, split
+from wingbeat.core.backlog import SUPERSEDED, Backlog, Cause, Reason, Unfired, missed, newest, skipped, split
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.overlap import ALONE, Standing, why_skipped
 from wingbeat.core.policy import DEFAULTS, CatchUp, Overlap, Policies
@@ -279,8 +279,8 @@ def _made_up_for(firing: Firing, slots: Backlog | None, now: datetime) -> tuple[
     unfired: tuple[Unfired, ...] = ()
     if slots is not None and age is not None:
         old, slots = split(slots, _reach(firing, slots.schedule, now - age))
-        unfired = missed(old, reason)
+        unfired = missed(old, Reason(Cause.LATE, reason))
     if slots is not None and (policies.catch_up is CatchUp.LATEST or policies.overlap is Overlap.CANCEL_OTHER):
         older, slots = newest(slots)
-        unfired = (*unfired, *skipped(older, "superseded by a later slot"))
+        unfired = (*unfired, *skipped(older, SUPERSEDED))
     return slots, unfired

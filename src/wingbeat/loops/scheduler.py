@@ -5,7 +5,7 @@ Live slots come first; what was late is caught up in between, so many runs in a 
 
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -133,29 +133,22 @@ class Scheduler:
             if span and done.claimed:
                 span.set_attributes({"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed})
         self._tokens.give_back(granted - done.fired)
-        self._metrics.fires.labels("fired").inc(done.fired)
-        self._metrics.fires.labels("missed").inc(done.missed + done.forgone)
-        self._metrics.fires.labels("skipped").inc(done.skipped)
+        self._metrics.fires.labels("fired", "").inc(done.fired)
+        for (outcome, cause), number in (done.missed + done.left_out).items():
+            self._metrics.fires.labels(outcome, cause).inc(number)
         for lag in done.lags:
             self._metrics.fire_lag_seconds.observe(lag.total_seconds())
         return done
 
     async def _one_by_one(self, slots: _Slots, granted: int) -> Round:
         """The same for one trigger after the other: only the culprit is put off, and it says why."""
-        rounds: list[Round] = []
-        left = granted
+        done = firing.NOTHING
         for trigger_id in await self._database.read(lambda tx: slots.waiting(tx, granted)):
-            rounds.append(await self._one(slots, trigger_id, left))
-            left -= rounds[-1].decided
-            if left <= 0:
+            one = await self._one(slots, trigger_id, granted - done.decided)
+            done = done.and_then(replace(one, claimed=1))
+            if done.decided >= granted:
                 break
-        return Round(
-            claimed=len(rounds),
-            lags=tuple(lag for done in rounds for lag in done.lags),
-            missed=sum(done.missed for done in rounds),
-            skipped=sum(done.skipped for done in rounds),
-            forgone=sum(done.forgone for done in rounds),
-        )
+        return done
 
     async def _one(self, slots: _Slots, trigger_id: int, limit: int) -> Round:
         try:
@@ -166,7 +159,7 @@ class Scheduler:
             text = str(error) if isinstance(error, WingbeatError) else f"{type(error).__name__}: {error}"
             log.exception("a trigger cannot be fired", trigger_id=trigger_id)
             await self._database.write(lambda tx: firing.postpone(tx, trigger_id, text))
-            return Round(claimed=1, lags=(), missed=0)
+            return firing.NOTHING
 
     async def _seconds_to_next(self) -> float | None:
         async def body(tx: Transaction) -> tuple[float | None, float | None]:

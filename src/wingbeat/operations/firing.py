@@ -4,12 +4,13 @@ So any number of schedulers may do it at once, and one that dies at any moment h
 taken in this order: schedules, groups, queued actions, backlogs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from wingbeat.core.backlog import Backlog
+from wingbeat.core.backlog import Backlog, Cause
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
@@ -17,7 +18,7 @@ from wingbeat.core.task import StoredTask
 from wingbeat.core.trigger import Due, Trigger, back_off, catch_up, due, moved
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import lines, projects, runs, standing
-from wingbeat.operations.lines import Others
+from wingbeat.operations.lines import LeftOut, Others
 from wingbeat.operations.runs import RunDefaults, RunOrder
 from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store import runs as stored_runs
@@ -46,26 +47,31 @@ class Round:
     """Triggers or backlogs that were looked at: fewer than asked for means that no more are due."""
     lags: tuple[timedelta, ...]
     """For each run that was started, how long after its slot."""
-    missed: int
-    """Slots that can never fire."""
-    skipped: int = 0
+    missed: LeftOut
+    """Slots whose turn it was and that can never fire."""
+    left_out: LeftOut
     """Slots that policies leave out."""
-    forgone: int = 0
-    """Slots that are missed because policies make up for nothing so late."""
 
     @property
     def fired(self) -> int:
         return len(self.lags)
 
-    def of(self, claimed: int, *, left_out: Mapping[Outcome, int]) -> "Round":
-        """The same with what was looked at, and what policies have left out."""
-        skipped, forgone = left_out[Outcome.SKIPPED], left_out[Outcome.MISSED]
-        return replace(self, claimed=claimed, skipped=skipped, forgone=forgone)
-
     @property
     def decided(self) -> int:
         """Slots: as many as asked for means that more may be due."""
-        return self.fired + self.missed
+        return self.fired + self.missed.total()
+
+    def and_then(self, other: "Round") -> "Round":
+        """What both did."""
+        return Round(
+            self.claimed + other.claimed,
+            self.lags + other.lags,
+            self.missed + other.missed,
+            self.left_out + other.left_out,
+        )
+
+
+NOTHING = Round(0, (), Counter(), Counter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
     await firings.park(tx, [each.waiting for each in decisions if each.waiting])
     await firings.advance(tx, [each.firing for each in decisions])
     unfired = [*superseded, *(unfired for each in decisions for unfired in each.unfired)]
-    return done.of(len(claimed), left_out=await lines.leave_out(tx, unfired))
+    return replace(done, claimed=len(claimed), left_out=await lines.leave_out(tx, unfired))
 
 
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
@@ -126,7 +132,7 @@ async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int 
     ]
     started = await _start(tx, firer, slots, others=await lines.others(tx, served.cancelling))
     await firings.serve_backlogs(tx, left=left, done=done)
-    return started.of(len(claimed), left_out=await lines.leave_out(tx, served.unfired))
+    return replace(started, claimed=len(claimed), left_out=await lines.leave_out(tx, served.unfired))
 
 
 async def postpone(tx: Transaction, trigger_id: int, error: str) -> None:
@@ -150,6 +156,7 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
     names = await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots])
     started: list[Run] = []
     ledger: list[Fire] = []
+    unable: LeftOut = Counter()
     for each in wanted:
         trigger = snapshots[each.key]
         scope, task = _needs(trigger)
@@ -164,6 +171,7 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
             ]
         except PERMANENT as error:
             ledger.append(_missed(each, str(error)))
+            unable[Outcome.MISSED, _cause(error)] += len(each.slots)
         else:
             started.extend(planned)
             ledger.extend(_fired(each, planned))
@@ -172,11 +180,8 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
     await runs.start(tx, started)
     await fires.insert(tx, ledger)
     await firings.touch(tx, triggered)
-    return Round(
-        claimed=0,
-        lags=tuple(tx.now - run.slot for run in started if run.slot),
-        missed=sum(row.count for row in ledger if row.run_name is None),
-    )
+    lags = tuple(tx.now - run.slot for run in started if run.slot)
+    return replace(NOTHING, lags=lags, missed=unable)
 
 
 async def _snapshots(tx: Transaction, wanted: Iterable[_Slots]) -> dict[tuple[int, int], Trigger]:
@@ -251,6 +256,16 @@ def _fired(each: _Slots, planned: Iterable[Run]) -> list[Fire]:
         fires.fired(each.trigger_id, each.revision, slot, run.id.name)
         for slot, run in zip(each.slots, planned, strict=True)
     ]
+
+
+def _cause(error: InvalidArgument | NotFound | FailedPrecondition) -> Cause:
+    match error:
+        case NotFound():
+            return Cause.GONE
+        case FailedPrecondition():
+            return Cause.CLOSED
+        case InvalidArgument():
+            return Cause.INVALID
 
 
 def _missed(each: _Slots, reason: str) -> Fire:

@@ -1,10 +1,11 @@
 """Slots that stand in line because of their trigger's policies: served, superseded, or left out with the reason."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wingbeat.core.admission import Admission
-from wingbeat.core.backlog import Backlog, Unfired, skipped
+from wingbeat.core.backlog import SUPERSEDED, Backlog, Cause, Unfired, skipped
 from wingbeat.core.ids import ActionId
 from wingbeat.core.trigger import Firing, serve
 from wingbeat.operations import actions, standing
@@ -14,8 +15,9 @@ from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Outcome
 
 CANCELLED = "the next slot of its trigger fired (overlap: cancel-other)"
-SUPERSEDED = "superseded by a later slot"
 
+LeftOut = Counter[tuple[Outcome, Cause]]
+"""The number of slots that came to nothing."""
 Others = Mapping[int, Sequence[ActionId]]
 """By trigger, the root actions of runs that are not over."""
 
@@ -82,11 +84,14 @@ async def cancel(tx: Transaction, others: Others, *, started: frozenset[int]) ->
             await actions.abort(tx, root, CANCELLED)
 
 
-async def leave_out(tx: Transaction, unfired: Iterable[Unfired]) -> Mapping[Outcome, int]:
-    """Slots that come to nothing are in the ledger with the reason; their number by outcome."""
-    rows = [row for each in unfired if (row := ledger_row(each))]
-    await fires.insert(tx, rows)
-    return {outcome: sum(row.count for row in rows if row.outcome is outcome) for outcome in Outcome}
+async def leave_out(tx: Transaction, unfired: Iterable[Unfired]) -> LeftOut:
+    """Slots that come to nothing are in the ledger with the reason."""
+    rows = [(each.reason.cause, row) for each in unfired if (row := ledger_row(each))]
+    await fires.insert(tx, [row for _, row in rows])
+    left_out: LeftOut = Counter()
+    for cause, row in rows:
+        left_out[row.outcome, cause] += row.count
+    return left_out
 
 
 async def _lines(tx: Transaction, of: Sequence[Firing]) -> dict[int, list[Backlog]]:

@@ -7,7 +7,7 @@ that came due before a pause or a deletion is missed, and the ledger says so. No
 from collections.abc import Sequence
 from dataclasses import replace as changed
 
-from wingbeat.core.backlog import Unfired
+from wingbeat.core.backlog import Cause, Reason, Unfired
 from wingbeat.core.ids import TaskId, TriggerName
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
@@ -117,7 +117,7 @@ def ledger_row(unfired: Unfired) -> Fire | None:
         return None
     count = count_between(schedule, slots.after, slots.until, anchor)
     outcome = Outcome(unfired.outcome)
-    return fires.unfired(outcome, slots.trigger_id, slots.revision, first, last, count, unfired.reason)
+    return fires.unfired(outcome, slots.trigger_id, slots.revision, first, last, count, unfired.reason.text)
 
 
 async def _put(tx: Transaction, wanted: Deployment, *, expected_revision: int = 0, by: str) -> Trigger:
@@ -248,6 +248,6 @@ async def _close(tx: Transaction, stopped: Sequence[Firing], reason: str) -> Non
     """Nothing of these triggers fires any more: what they still owe is missed."""
     late = await firings.backlogs(tx, [firing.trigger_id for firing in stopped])
     undecided = [backlog for firing in stopped if (backlog := undecided_slots(firing, tx.now))]
-    rows = [ledger_row(Unfired(backlog, "missed", reason)) for backlog in (*late, *undecided)]
+    rows = [ledger_row(Unfired(backlog, "missed", Reason(Cause.STOPPED, reason))) for backlog in (*late, *undecided)]
     await fires.insert(tx, [row for row in rows if row])
     await firings.serve_backlogs(tx, left=(), done=late)

@@ -130,7 +130,7 @@ def forecast(found: Forecast) -> pb.ForecastLoadResponse:
 
 
 def health(
-    late: Lateness, failing: list[Timetable], nodes: list[Membership], now: datetime
+    late: Lateness, failing: list[Timetable], nodes: list[Membership], *, active: int, now: datetime
 ) -> pb.GetSchedulerHealthResponse:
     return pb.GetSchedulerHealthResponse(
         oldest_undecided_slot=times.maybe_to_proto(late.oldest_undecided),
@@ -143,7 +143,7 @@ def health(
             pb.FailingTrigger(name=wire.name_to_proto(each.name), failures=each.firing.failures, error=each.error)
             for each in failing
         ],
-        active_triggers=late.active,
+        active_triggers=active,
         nodes=[
             pb.NodeState(
                 id=each.node.id,

@@ -146,7 +146,8 @@ class Automation(AutomationService):
                 await timetables.lateness(tx),
                 await timetables.failing(tx, MOST_FAILING),
                 await nodes.others(tx, ""),
-                tx.now,
+                active=await timetables.active(tx),
+                now=tx.now,
             )
 
         return await self._database.read(body)

@@ -18,10 +18,11 @@ from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
-from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.backfiller import Backfiller
+from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
+from wingbeat.loops.surveyor import Surveyor
 from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunDefaults
@@ -77,8 +78,9 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *node.loops,
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
-            Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),
+            Loop("surveyor", Surveyor(database, metrics).tick),
             _pruner(settings.runs.retention, database, storage, node.id, metrics),
+            Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),
         ]
         async with kept_going(loops, database.changes):
             await listener.serve()

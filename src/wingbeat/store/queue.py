@@ -3,9 +3,9 @@
 The token grows with each claim; who acts on an older one has lost the action. How long a node may hold is the node's
 own lease (`store/nodes.py`), so holding a thousand actions costs no more than holding one.
 
-Runs share the nodes fairly by virtual clock (Zhang, 1990): an entry's turn is the moment it comes, and at least a second
-after the turn of its run's last one. So the first action of a new run does not wait for another run's ten thousandth,
-and that one is not put off for ever by new runs.
+Runs share the nodes fairly by virtual clock (Zhang, 1990): an entry's turn is the moment it comes, and at least a
+second after the turn of its run's last one. So the first action of a new run does not wait for another run's ten
+thousandth, and that one is not put off for ever by new runs.
 """
 
 from collections.abc import Sequence
@@ -162,6 +162,18 @@ async def next_available_at(tx: Transaction) -> datetime | None:
     """When the first of the waiting entries may be claimed."""
     row = await tx.fetchrow("SELECT min(available_at) AS first FROM queue WHERE node IS NULL")
     return maybe_moment(row["first"]) if row else None
+
+
+async def waiting_by_lane(tx: Transaction) -> list[tuple[str, int]]:
+    """How many entries may be claimed now and are not, by lane; the fullest first."""
+    rows = await tx.fetch(
+        """
+        SELECT lane, count(*) AS waiting FROM queue WHERE node IS NULL AND available_at <= $1
+         GROUP BY lane ORDER BY waiting DESC, lane
+        """,
+        to_micros(tx.now),
+    )
+    return [(row["lane"], row["waiting"]) for row in rows]
 
 
 async def release(tx: Transaction, attempt: AttemptId, *, at: datetime) -> None:

@@ -28,10 +28,11 @@ class Timetable:
 class Lateness:
     """What is due and not done, over all triggers."""
 
-    active: int
     overdue: int
     oldest_undecided: datetime | None
     backlogs: int
+    waiting: int
+    """Of the backlogs: for the end of a run."""
     behind: int
     """Triggers that have a backlog."""
     oldest_backlog: datetime | None
@@ -77,27 +78,38 @@ async def failing(tx: Transaction, limit: int) -> list[Timetable]:
 
 
 async def lateness(tx: Transaction) -> Lateness:
+    """What it costs grows with what is late, not with the number of triggers."""
     (row,) = await tx.fetch(
         """
-        SELECT (SELECT count(*) FROM schedule WHERE next_fire_at IS NOT NULL) AS active,
-               (SELECT count(*) FROM schedule WHERE next_fire_at <= $1) AS overdue,
-               (SELECT min(next_fire_at) FROM schedule WHERE next_fire_at <= $1) AS oldest_undecided,
+        SELECT (SELECT count(*) FROM schedule WHERE wake_at <= $1) AS due,
+               (SELECT next_fire_at FROM schedule WHERE wake_at <= $1 ORDER BY wake_at, trigger_id LIMIT 1) AS oldest,
                (SELECT count(*) FROM schedule WHERE failures > 0) AS failing,
+               (SELECT count(*) FROM schedule WHERE failures > 0 AND wake_at > $1 AND next_fire_at <= $1) AS put_off,
+               (SELECT min(next_fire_at) FROM schedule
+                 WHERE failures > 0 AND wake_at > $1 AND next_fire_at <= $1) AS oldest_put_off,
                (SELECT count(*) FROM backlog) AS backlogs,
+               (SELECT count(*) FROM backlog WHERE wake_at > $1) AS waiting,
                (SELECT count(DISTINCT trigger_id) FROM backlog) AS behind,
                (SELECT min(after) FROM backlog) AS oldest_backlog
         """,
         to_micros(tx.now),
     )
+    undecided = [slot for slot in (row["oldest"], row["oldest_put_off"]) if slot is not None]
     return Lateness(
-        active=row["active"],
-        overdue=row["overdue"],
-        oldest_undecided=maybe_moment(row["oldest_undecided"]),
+        overdue=row["due"] + row["put_off"],
+        oldest_undecided=maybe_moment(min(undecided, default=None)),
         backlogs=row["backlogs"],
+        waiting=row["waiting"],
         behind=row["behind"],
         oldest_backlog=maybe_moment(row["oldest_backlog"]),
         failing=row["failing"],
     )
+
+
+async def active(tx: Transaction) -> int:
+    """How many triggers fire by themselves. Counts them all: for people who ask, not for every few seconds."""
+    (row,) = await tx.fetch("SELECT count(*) AS active FROM schedule WHERE wake_at IS NOT NULL")
+    return row["active"]
 
 
 def _timetable(row: Row) -> Timetable:
