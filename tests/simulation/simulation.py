@@ -238,7 +238,7 @@ class Simulation:
                 if coverage[slot].where in ("due", "in the backlog") and self._is_due(slot, history, revision)
             ]
             if history.current.policies.ordered:
-                waiting += sum(coverage[slot].where == "in the backlog" for slot in undecided)
+                waiting += sum(covered.where == "in the backlog" for covered in coverage.values())
                 undecided = [slot for slot in undecided if coverage[slot].where == "due"]
             check(not undecided, f"{history.name.name} has slots that nobody decides", undecided[:5])
         return waiting
