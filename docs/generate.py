@@ -94,6 +94,16 @@ def configuration() -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            "## Who calls",
+            "",
+            "The server asks nobody for a name or password, and by default knows nobody. Where a proxy authenticates",
+            "callers, `server.identityHeader` names the header in which it says who they are, `X-Forwarded-User` say:",
+            "`deployed_by` of tasks and triggers, `updated_by` of triggers and `executed_by` of runs come from there.",
+            "",
+            "The proxy must replace the header where a client has sent it, and nobody may reach the server but through",
+            "the proxy: whoever does is who he says he is. A call that carries the header twice is refused. Bearer",
+            "tokens are not looked at: to believe one takes the keys of its issuer, and that is the proxy's part.",
+            "",
         )
     )
 

@@ -137,6 +137,31 @@ def test_settings_come_from_the_environment_too(operator: Client) -> None:
     assert "setting runs.triggerScheduler.executionQps" in done.stderr
 
 
+def test_a_caller_is_known_by_the_header_that_the_settings_name(operator: Client) -> None:
+    settings = operator.directory / operator.write("wingbeat.yaml", "server: {identityHeader: X-User}")
+    server = Server(operator.directory / "known", options=("--config", str(settings)))
+    server.start()
+    try:
+        request = urllib.request.Request(
+            f"{server.url}/flyteidl2.auth.IdentityService/UserInfo",
+            data=b"{}",
+            headers={"content-type": "application/json", "x-user": "ada"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer)["subject"] == "ada"
+    finally:
+        server.close()
+
+
+def test_metrics_say_what_waits(operator: Client) -> None:
+    operator.server.start()
+    try:
+        with urllib.request.urlopen(f"{operator.server.url}/metrics") as answer:
+            assert "wingbeat_overdue_triggers 0.0" in answer.read().decode()
+    finally:
+        operator.server.close()
+
+
 def test_the_keys_of_the_storage_stay_the_same_over_a_restart(operator: Client) -> None:
     operator.server.start()
     before = operator.configure()

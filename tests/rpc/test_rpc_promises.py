@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import pytest
-from connectrpc.request import RequestContext
 from flyteidl2.project import project_service_pb2 as project
 from flyteidl2.project.project_service_connect import ProjectService
 
@@ -12,7 +11,6 @@ from tests.rpc.edge_services import Projects
 from wingbeat.rpc.app import build
 from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.generated import protocol_of
-from wingbeat.rpc.identity import Caller, caller
 from wingbeat.rpc.service import broken_promises
 from wingbeat.telemetry import Metrics
 
@@ -61,19 +59,3 @@ def test_two_services_cannot_serve_one_path() -> None:
 def test_an_app_knows_the_services_it_serves() -> None:
     app = build([Projects()], draining=Draining(), metrics=Metrics())
     assert app.services == {"flyteidl2.project.ProjectService"}
-
-
-@pytest.mark.parametrize(("header", "subject"), [("", ""), ("x-user", "ada"), ("x-other", "")])
-def test_a_caller_is_known_by_the_header_that_is_trusted(header: str, subject: str) -> None:
-    from connectrpc.method import IdempotencyLevel, MethodInfo
-    from connectrpc.request import Headers
-
-    method = MethodInfo(
-        name="GetProject",
-        service_name="s",
-        input=project.GetProjectRequest,
-        output=project.GetProjectResponse,
-        idempotency_level=IdempotencyLevel.UNKNOWN,
-    )
-    ctx = RequestContext(method=method, http_method="POST", request_headers=Headers({"x-user": "ada"}))
-    assert caller(ctx, subject_header=header) == Caller(subject)

@@ -71,6 +71,11 @@ class Server(Section):
         default=False,
         description="Listen on an address that other machines reach, though nobody has to say who they are.",
     )
+    identity_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        description="The header in which a proxy that authenticates says who calls; by default nobody is known.",
+    )
     stop_grace: Duration = Field(
         default=timedelta(seconds=10),
         description="How long calls in flight may go on after the server was told to stop.",

@@ -15,7 +15,7 @@ from wingbeat.core.forecast import Horizon
 from wingbeat.core.ids import Scope
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations.runs import DEFAULT_SOURCE, RunRequest
-from wingbeat.rpc.identity import caller
+from wingbeat.rpc.identity import Caller
 from wingbeat.rpc.run_service.requests import request_id
 from wingbeat.store.fire_lists import Wanted
 from wingbeat.store.fires import FireKind, Outcome
@@ -51,7 +51,7 @@ def wanted_fires(request: pb.ListFiresRequest) -> Wanted:
     )
 
 
-def run_request(request: pb.FireTriggerRequest, ctx: RequestContext[Any, Any]) -> RunRequest:
+def run_request(request: pb.FireTriggerRequest, ctx: RequestContext[Any, Any], *, caller: Caller) -> RunRequest:
     name = triggers.name_from_proto(request.name)
     return RunRequest(
         scope=Scope(name.project, name.domain),
@@ -59,7 +59,7 @@ def run_request(request: pb.FireTriggerRequest, ctx: RequestContext[Any, Any]) -
         inputs=request.inputs.SerializeToString() if request.HasField("inputs") else None,
         run_start_time=maybe_moment(request, "run_start_time"),
         source=run_definition_pb2.RunSource.Name(request.source) if request.source else DEFAULT_SOURCE,
-        caller=caller(ctx).subject,
+        caller=caller.subject,
         request_id=request_id(ctx.request_headers()),
     )
 

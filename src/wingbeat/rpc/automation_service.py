@@ -21,7 +21,7 @@ from wingbeat.operations.backfills import Shown
 from wingbeat.operations.runs import RunDefaults
 from wingbeat.rpc import automation_answers as answers
 from wingbeat.rpc import automation_requests as requests
-from wingbeat.rpc.identity import caller
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import backfills as stored_backfills
 from wingbeat.store import fire_lists, nodes, timetables
 from wingbeat.store.database import Database, Transaction
@@ -36,10 +36,13 @@ MOST_FAILING = 50
 
 
 class Automation(AutomationService):
-    def __init__(self, database: Database, domains: Domains, defaults: RunDefaults) -> None:
+    def __init__(
+        self, database: Database, domains: Domains, defaults: RunDefaults, *, identify: Identify = nobody
+    ) -> None:
         self._database = database
         self._domains = domains
         self._defaults = defaults
+        self._identify = identify
 
     async def preview_schedule(self, request: pb.PreviewScheduleRequest, ctx: Context) -> pb.PreviewScheduleResponse:
         after, n = requests.maybe_moment(request, "after"), request.count or DEFAULT_SLOTS
@@ -73,7 +76,8 @@ class Automation(AutomationService):
         return pb.ListFiresResponse(fires=[answers.fire(entry) for entry in page.items], token=page.next_token)
 
     async def fire_trigger(self, request: pb.FireTriggerRequest, ctx: Context) -> pb.FireTriggerResponse:
-        name, wanted = triggers.name_from_proto(request.name), requests.run_request(request, ctx)
+        name = triggers.name_from_proto(request.name)
+        wanted = requests.run_request(request, ctx, caller=self._identify(ctx))
         fresh_name = generated_name(secrets.token_bytes(19))
 
         async def start(tx: Transaction) -> Run:
@@ -89,7 +93,7 @@ class Automation(AutomationService):
 
     async def pause_trigger(self, request: pb.PauseTriggerRequest, ctx: Context) -> pb.PauseTriggerResponse:
         name, until = triggers.name_from_proto(request.name), requests.maybe_moment(request, "until")
-        by = caller(ctx).subject
+        by = self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
             await pauses.pause(tx, name, reason=request.reason, until=until, by=by)
@@ -98,7 +102,7 @@ class Automation(AutomationService):
         return pb.PauseTriggerResponse(state=answers.state(await self._database.write(body)))
 
     async def resume_trigger(self, request: pb.ResumeTriggerRequest, ctx: Context) -> pb.ResumeTriggerResponse:
-        name, by = triggers.name_from_proto(request.name), caller(ctx).subject
+        name, by = triggers.name_from_proto(request.name), self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
             await pauses.resume(tx, name, by=by)
@@ -112,7 +116,7 @@ class Automation(AutomationService):
         return answers.diff(found)
 
     async def rollback_trigger(self, request: pb.RollbackTriggerRequest, ctx: Context) -> pb.RollbackTriggerResponse:
-        name, by = triggers.name_from_proto(request.name), caller(ctx).subject
+        name, by = triggers.name_from_proto(request.name), self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
             await automation.roll_back(
@@ -154,7 +158,7 @@ class Automation(AutomationService):
 
     async def backfill_trigger(self, request: pb.BackfillTriggerRequest, ctx: Context) -> pb.BackfillTriggerResponse:
         name, wanted = triggers.name_from_proto(request.name), requests.wanted_backfill(request)
-        backfill_id, by = generated_backfill_id(secrets.token_bytes(19)), caller(ctx).subject
+        backfill_id, by = generated_backfill_id(secrets.token_bytes(19)), self._identify(ctx).subject
 
         async def start(tx: Transaction) -> pb.BackfillTriggerResponse:
             started, plan = await backfills.start(tx, name, wanted, backfill_id=backfill_id, by=by)

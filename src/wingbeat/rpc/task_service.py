@@ -13,7 +13,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.task import StoredTask, Task, TaskCounts
 from wingbeat.core.trigger import Trigger
 from wingbeat.operations import tasks
-from wingbeat.rpc.identity import caller
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import tasks as stored
 from wingbeat.store import triggers
 from wingbeat.store.database import Database, Transaction
@@ -24,13 +24,14 @@ Context = RequestContext[Any, Any]
 
 
 class Tasks(TaskService):
-    def __init__(self, database: Database, domains: Domains) -> None:
+    def __init__(self, database: Database, domains: Domains, *, identify: Identify = nobody) -> None:
         self._database = database
         self._domains = domains
+        self._identify = identify
 
     async def deploy_task(self, request: pb.DeployTaskRequest, ctx: Context) -> pb.DeployTaskResponse:
         wanted, with_triggers = wire.deployment(request), wire.triggers(request)
-        by = caller(ctx).subject
+        by = self._identify(ctx).subject
         await self._database.write(lambda tx: tasks.deploy(tx, wanted, with_triggers, by=by, domains=self._domains))
         return pb.DeployTaskResponse()
 

@@ -11,7 +11,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import NotFound
 from wingbeat.operations import triggers
-from wingbeat.rpc.identity import caller
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import trigger_lists
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction
@@ -23,16 +23,17 @@ Context = RequestContext[Any, Any]
 
 
 class Triggers(TriggerService):
-    def __init__(self, database: Database, domains: Domains) -> None:
+    def __init__(self, database: Database, domains: Domains, *, identify: Identify = nobody) -> None:
         self._database = database
         self._domains = domains
+        self._identify = identify
 
     async def deploy_trigger(self, request: pb.DeployTriggerRequest, ctx: Context) -> pb.DeployTriggerResponse:
         wanted = wire.deployment(request)
 
         async def body(tx: Transaction) -> Trigger:
             return await triggers.deploy(
-                tx, wanted, expected_revision=request.revision, by=caller(ctx).subject, domains=self._domains
+                tx, wanted, expected_revision=request.revision, by=self._identify(ctx).subject, domains=self._domains
             )
 
         return pb.DeployTriggerResponse(trigger=wire.details(await self._database.write(body)))
@@ -83,13 +84,13 @@ class Triggers(TriggerService):
 
     async def update_triggers(self, request: pb.UpdateTriggersRequest, ctx: Context) -> pb.UpdateTriggersResponse:
         names = [wire.name_from_proto(name) for name in request.names]
-        by = caller(ctx).subject
+        by = self._identify(ctx).subject
         await self._database.write(lambda tx: triggers.set_active(tx, names, request.active, by=by))
         return pb.UpdateTriggersResponse()
 
     async def delete_triggers(self, request: pb.DeleteTriggersRequest, ctx: Context) -> pb.DeleteTriggersResponse:
         names = [wire.name_from_proto(name) for name in request.names]
-        by = caller(ctx).subject
+        by = self._identify(ctx).subject
         await self._database.write(lambda tx: triggers.delete(tx, names, by=by))
         return pb.DeleteTriggersResponse()
 

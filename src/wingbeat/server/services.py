@@ -8,6 +8,7 @@ from wingbeat.rpc.actions_service import Actions
 from wingbeat.rpc.automation_service import Automation
 from wingbeat.rpc.cluster_service import Clusters
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
+from wingbeat.rpc.identity import by_header, nobody
 from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.image_service import Images
 from wingbeat.rpc.log_tail import LogTail
@@ -60,6 +61,8 @@ def services(
 ) -> Sequence[object]:
     """One of each of `SERVICES`."""
     domains, defaults = firer.domains, firer.defaults
+    header = settings.server.identity_header
+    identify = by_header(header) if header else nobody
     data_proxy = DataProxy(
         database,
         storage.blobs,
@@ -70,13 +73,13 @@ def services(
     )
     return (
         Actions(database, storage.blobs),
-        Automation(database, domains, defaults),
+        Automation(database, domains, defaults, identify=identify),
         Clusters(),
         data_proxy,
-        Identity(),
+        Identity(identify=identify),
         Images(),
         Projects(database, domains),
-        Runs(database, domains, defaults),
-        Tasks(database, domains),
-        Triggers(database, domains),
+        Runs(database, domains, defaults, identify=identify),
+        Tasks(database, domains, identify=identify),
+        Triggers(database, domains, identify=identify),
     )

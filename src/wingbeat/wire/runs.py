@@ -10,12 +10,11 @@ from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 
-from flyteidl2.common import identity_pb2
 from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2
 
-from wingbeat.wire import inputs, times, unhonoured
+from wingbeat.wire import identities, inputs, times, unhonoured
 
 START_TIME_SINCE = (2, 3, 6)
 """The first SDK whose tasks take the time their run is meant for from the control plane."""
@@ -142,11 +141,8 @@ def offloaded(data: common_run_pb2.OffloadedInputData) -> str:
 
 def identity(subject: str) -> bytes | None:
     """The serialized flyteidl2.common.EnrichedIdentity of a caller; None for one nobody knows."""
-    if not subject:
-        return None
-    caller = identity_pb2.EnrichedIdentity()
-    caller.user.id.subject = subject
-    return caller.SerializeToString()
+    found = identities.to_proto(subject)
+    return None if found is None else found.SerializeToString()
 
 
 def _names(given: bytes | None) -> set[str]:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from flyteidl2.common import identifier_pb2, identity_pb2
 from flyteidl2.task import common_pb2, environment_pb2, task_definition_pb2, task_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -13,7 +12,7 @@ from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import Filter, Function, ListQuery, Page
 from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment, function_name
 from wingbeat.core.trigger import Deployment, Trigger
-from wingbeat.wire import listing
+from wingbeat.wire import identities, listing
 from wingbeat.wire.triggers import shorten, task_trigger
 
 MAX_DESCRIPTION_BYTES = 255
@@ -118,7 +117,7 @@ def versions_page(page: Page[Task]) -> task_service_pb2.ListVersionsResponse:
             task_service_pb2.ListVersionsResponse.VersionResponse(
                 version=task.ref.id.version,
                 deployed_at=_timestamp(task.created_at),
-                deployed_by=_identity(task.deployed_by),
+                deployed_by=identities.to_proto(task.deployed_by),
             )
             for task in page.items
         ],
@@ -142,7 +141,7 @@ def _known_filter(each: task_service_pb2.ListTasksRequest.KnownFilter) -> Filter
 
 def _metadata(task: Task, with_triggers: Sequence[Trigger]) -> task_definition_pb2.TaskMetadata:
     return task_definition_pb2.TaskMetadata(
-        deployed_by=_identity(task.deployed_by),
+        deployed_by=identities.to_proto(task.deployed_by),
         short_name=task.ref.function_name,
         deployed_at=_timestamp(task.created_at),
         environment_name=task.ref.environment,
@@ -168,13 +167,6 @@ def _summary(with_triggers: Sequence[Trigger]) -> task_definition_pb2.TaskTrigge
             return task_definition_pb2.TaskTriggersSummary(
                 stats=task_definition_pb2.TaskTriggersSummary.TriggerStats(total=len(with_triggers), active=active)
             )
-
-
-def _identity(subject: str) -> identity_pb2.EnrichedIdentity | None:
-    if not subject:
-        return None
-    user = identity_pb2.User(id=identifier_pb2.UserIdentifier(subject=subject))
-    return identity_pb2.EnrichedIdentity(user=user)
 
 
 def _timestamp(moment: datetime) -> Timestamp:

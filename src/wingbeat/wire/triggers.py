@@ -12,7 +12,7 @@ from wingbeat.core.policy import Policies
 from wingbeat.core.schedule import RateUnit, Schedule
 from wingbeat.core.trigger import Deployment, Revision, Trigger
 from wingbeat.errors import InvalidArgument, Unimplemented
-from wingbeat.wire import times
+from wingbeat.wire import identities, times
 
 MAX_DESCRIPTION_BYTES = 255
 
@@ -58,6 +58,7 @@ def details(trigger: Trigger) -> trigger_definition_pb2.TriggerDetails:
     spec.description = trigger.description
     return trigger_definition_pb2.TriggerDetails(
         id=_identifier(trigger),
+        metadata=_metadata(trigger),
         spec=spec,
         status=_status(trigger),
         automation_spec=_automation(trigger),
@@ -68,6 +69,7 @@ def details(trigger: Trigger) -> trigger_definition_pb2.TriggerDetails:
 def listed(trigger: Trigger) -> trigger_definition_pb2.Trigger:
     return trigger_definition_pb2.Trigger(
         id=_identifier(trigger),
+        metadata=_metadata(trigger),
         status=_status(trigger),
         active=trigger.active,
         automation_spec=_automation(trigger),
@@ -77,6 +79,7 @@ def listed(trigger: Trigger) -> trigger_definition_pb2.Trigger:
 def revision(revision: Revision) -> trigger_definition_pb2.TriggerRevision:
     return trigger_definition_pb2.TriggerRevision(
         id=_identifier(revision.trigger),
+        metadata=_metadata(revision.trigger),
         status=_status(revision.trigger),
         action=f"TRIGGER_REVISION_ACTION_{revision.action}",
         created_at=times.to_proto(revision.created_at),
@@ -157,6 +160,12 @@ def _identifier(trigger: Trigger) -> identifier_pb2.TriggerIdentifier:
     return identifier_pb2.TriggerIdentifier(
         name=identifier_pb2.TriggerName(project=name.project, domain=name.domain, task_name=name.task, name=name.name),
         revision=trigger.revision,
+    )
+
+
+def _metadata(trigger: Trigger) -> trigger_definition_pb2.TriggerMetadata:
+    return trigger_definition_pb2.TriggerMetadata(
+        deployed_by=identities.to_proto(trigger.deployed_by), updated_by=identities.to_proto(trigger.updated_by)
     )
 
 

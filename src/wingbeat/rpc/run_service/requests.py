@@ -11,7 +11,7 @@ from wingbeat.core.ids import Scope, TaskId, TriggerName
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations.runs import DEFAULT_SOURCE, InlineTask, RunRequest
 from wingbeat.rpc.errors import REQUEST_ID
-from wingbeat.rpc.identity import caller
+from wingbeat.rpc.identity import Caller
 from wingbeat.store.runs import Within
 from wingbeat.wire import runs, tasks, times, triggers
 
@@ -19,7 +19,7 @@ MAX_REQUEST_ID = 256
 """Characters. Nobody can rely on a longer one being remembered."""
 
 
-def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any]) -> RunRequest:
+def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any], *, caller: Caller) -> RunRequest:
     """Raises InvalidArgument, naming the field."""
     scope, name = _place(request)
     uploaded = request.WhichOneof("input_wrapper") == "offloaded_input_data"
@@ -32,7 +32,7 @@ def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any]) -> 
         run_spec=request.run_spec.SerializeToString() if request.HasField("run_spec") else None,
         source=_source(request.source),
         run_start_time=times.from_proto(request.run_start_time) if request.HasField("run_start_time") else None,
-        caller=caller(ctx).subject,
+        caller=caller.subject,
         request_id=request_id(ctx.request_headers()),
     )
 

@@ -16,6 +16,7 @@ from wingbeat.core.project import Domains
 from wingbeat.errors import NotFound
 from wingbeat.operations.actions import abort
 from wingbeat.operations.runs import RunDefaults, create
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.rpc.run_service import requests
 from wingbeat.store import actions, events, runs, tasks
 from wingbeat.store.changes import run_topic
@@ -47,13 +48,16 @@ class Runs(RunService):
         "GetActionLogContext": "use DataProxyService/TailLogs",
     }
 
-    def __init__(self, database: Database, domains: Domains, defaults: RunDefaults) -> None:
+    def __init__(
+        self, database: Database, domains: Domains, defaults: RunDefaults, *, identify: Identify = nobody
+    ) -> None:
         self._database = database
         self._domains = domains
         self._defaults = defaults
+        self._identify = identify
 
     async def create_run(self, request: pb.CreateRunRequest, ctx: Context) -> pb.CreateRunResponse:
-        wanted = requests.run_request(request, ctx)
+        wanted = requests.run_request(request, ctx, caller=self._identify(ctx))
         fresh_name = generated_name(secrets.token_bytes(RANDOM_BYTES))
 
         async def body(tx: Transaction) -> Listed:
