@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from wingbeat.errors import FailedPrecondition, Unavailable
 from wingbeat.loops.rescuer import LEASE, RENEW_SECONDS, STOP_AFTER_SECONDS, Rescuer
 from wingbeat.loops.statuses import Statuses
 from wingbeat.store import queue
-from wingbeat.store.database import Database
+from wingbeat.store.database import Body, Database
 from wingbeat.store.nodes import Node
 
 
@@ -35,6 +36,22 @@ class AwayDatabase:
     def __getattr__(self, name: str) -> Any:
         if self.away:
             raise Unavailable("the database cannot be reached")
+        return getattr(self._database, name)
+
+
+class SilentDatabase:
+    """A database behind a network that swallows everything."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.silent = False
+
+    async def write(self, body: Body[Any]) -> Any:
+        if self.silent:
+            await asyncio.Event().wait()
+        return await self._database.write(body)
+
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
 
@@ -91,6 +108,29 @@ async def test_a_node_that_cannot_renew_stops_what_others_may_take(
         timer.seconds += 1
         await node.rescuer.tick()
         assert executor.stopped == ([attempt_key("r")] if company else [])
+
+
+async def test_a_database_that_says_nothing_is_away(database: Database, tmp_path: Path) -> None:
+    silent, timer, executor = SilentDatabase(database), Timer(), FakeExecutor()
+    await database.write(lambda tx: enqueue(tx, "r"))
+    async with OneNode(silent, executor, blobs_in(tmp_path)) as node:  # pyright: ignore
+        rescuer = Rescuer(
+            silent,  # pyright: ignore
+            executor,
+            node=Node("n1", "here", private_blobs=False),
+            statuses=node.statuses,
+            monotonic=timer,
+            answer_seconds=0.01,
+        )
+        await other(database).join()
+        await rescuer.join()
+        await node.dispatcher.tick()
+        await node.hear()
+        silent.silent = True
+        timer.seconds += STOP_AFTER_SECONDS
+        await rescuer.tick()
+        assert executor.stopped == [attempt_key("r")]
+        silent.silent = False
 
 
 async def test_what_was_stopped_for_the_lease_is_tried_again_when_nobody_took_it(

@@ -3,6 +3,7 @@
 A node that cannot renew stops what it runs before anybody else may take it over.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ RENEW_SECONDS = 10.0
 STOP_AFTER_SECONDS = 35.0
 """Without a renewal. What is stopped then is gone when the lease is: an attempt's grace comes on top."""
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
+"""A database that takes longer is away: behind a broken network it would say nothing until the lease is gone."""
 BATCH = 100
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,7 @@ class Rescuer:
         lease: timedelta = LEASE,
         chance: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._database = database
         self._executor = executor
@@ -46,6 +50,7 @@ class Rescuer:
         self._lease = lease
         self._chance = chance
         self._monotonic = monotonic
+        self._answer_seconds = answer_seconds
         self._renewed_at = monotonic()
         self._others = 0
 
@@ -55,22 +60,25 @@ class Rescuer:
         self._others = await self._database.write(lambda tx: nodes.join(tx, self._node, self._lease))
 
     async def tick(self) -> float:
-        asked_at = self._monotonic()
         try:
-            self._others = await self._database.write(lambda tx: nodes.renew(tx, self._node, self._lease))
-        except Unavailable as error:
-            log.warning("lease not renewed", node=self._node.id, error=str(error))
+            async with asyncio.timeout(self._answer_seconds):
+                await self._renew()
+                taken = await self._database.write(self._take_over)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("lease not renewed", node=self._node.id, error=str(error) or "the database does not answer")
             await self._stop_if_overdue()
             return RETRY_SECONDS
-        self._renewed_at = asked_at
-        taken = await self._database.write(self._take_over)
-        return 0 if taken == BATCH else RENEW_SECONDS
-
-    async def _take_over(self, tx: Transaction) -> int:
-        taken = await actions.take_over(tx, BATCH, chance=self._chance())
         if taken:
             log.warning("actions of dead nodes taken over", count=taken)
-        return taken
+        return 0 if taken == BATCH else RENEW_SECONDS
+
+    async def _renew(self) -> None:
+        asked_at = self._monotonic()
+        self._others = await self._database.write(lambda tx: nodes.renew(tx, self._node, self._lease))
+        self._renewed_at = asked_at
+
+    async def _take_over(self, tx: Transaction) -> int:
+        return await actions.take_over(tx, BATCH, chance=self._chance())
 
     async def _stop_if_overdue(self) -> None:
         if not self._others or self._monotonic() - self._renewed_at < STOP_AFTER_SECONDS:
