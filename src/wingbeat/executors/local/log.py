@@ -5,6 +5,7 @@ import contextlib
 import os
 import struct
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,18 +90,19 @@ def _end_of_chunk(data: bytes, boundary: int, *, ended: bool) -> int:
 
 
 def _record_beyond(action: ActionDir, offset: int) -> tuple[int, int] | None:
-    """The first record of a size that `offset` lies below."""
+    """The first record of a size that `offset` lies below. Of an index of days a few records are read, not all."""
     try:
-        records = action.log_index.read_bytes()
+        index = action.log_index.open("rb", buffering=0)
     except FileNotFoundError:
         return None
-    sizes = range(len(records) // _RECORD.size)
-    index = bisect.bisect_right(sizes, offset, key=lambda number: _record(records, number)[0])
-    return _record(records, index) if index < len(sizes) else None
+    with index:
+        numbers = range(os.fstat(index.fileno()).st_size // _RECORD.size)
+        found = bisect.bisect_right(numbers, offset, key=lambda number: _record(index, number)[0])
+        return _record(index, found) if found < len(numbers) else None
 
 
-def _record(records: bytes, number: int) -> tuple[int, int]:
-    size, microseconds = _RECORD.unpack_from(records, number * _RECORD.size)
+def _record(index: FileIO, number: int) -> tuple[int, int]:
+    size, microseconds = _RECORD.unpack(os.pread(index.fileno(), _RECORD.size, number * _RECORD.size))
     return size, microseconds
 
 
