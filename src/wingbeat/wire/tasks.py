@@ -2,17 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from flyteidl2.task import common_pb2, environment_pb2, task_definition_pb2, task_service_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from wingbeat.core.action import TaskRef
 from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import Filter, Function, ListQuery, Page
 from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment, function_name
 from wingbeat.core.trigger import Deployment, Trigger
-from wingbeat.wire import identities, listing
+from wingbeat.wire import identities, listing, times
 from wingbeat.wire.triggers import shorten, task_trigger
 
 MAX_DESCRIPTION_BYTES = 255
@@ -116,7 +114,7 @@ def versions_page(page: Page[Task]) -> task_service_pb2.ListVersionsResponse:
         versions=[
             task_service_pb2.ListVersionsResponse.VersionResponse(
                 version=task.ref.id.version,
-                deployed_at=_timestamp(task.created_at),
+                deployed_at=times.to_proto(task.created_at),
                 deployed_by=identities.to_proto(task.deployed_by),
             )
             for task in page.items
@@ -143,7 +141,7 @@ def _metadata(task: Task, with_triggers: Sequence[Trigger]) -> task_definition_p
     return task_definition_pb2.TaskMetadata(
         deployed_by=identities.to_proto(task.deployed_by),
         short_name=task.ref.function_name,
-        deployed_at=_timestamp(task.created_at),
+        deployed_at=times.to_proto(task.created_at),
         environment_name=task.ref.environment,
         triggers_summary=_summary(with_triggers),
         short_description=task.short_description,
@@ -167,9 +165,3 @@ def _summary(with_triggers: Sequence[Trigger]) -> task_definition_pb2.TaskTrigge
             return task_definition_pb2.TaskTriggersSummary(
                 stats=task_definition_pb2.TaskTriggersSummary.TriggerStats(total=len(with_triggers), active=active)
             )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
