@@ -97,8 +97,9 @@ def next_after(schedule: Schedule, after: datetime, anchor: datetime) -> datetim
     """The first slot strictly after `after`; None when there is none any more."""
     if isinstance(schedule, Cron):
         return schedule.next_after(after)
+    origin = _origin(schedule, anchor)
     try:
-        return _origin(schedule, anchor) + (_steps(schedule, after, anchor) + 1) * schedule.period
+        return origin + (_steps(schedule, after, anchor, origin) + 1) * schedule.period
     except OverflowError:
         return None
 
@@ -121,7 +122,8 @@ def count_between(schedule: Schedule, after: datetime, until: datetime, anchor: 
         return 0
     if isinstance(schedule, Cron):
         return schedule.count_between(after, until)
-    return _steps(schedule, until, anchor) - _steps(schedule, after, anchor)
+    origin = _origin(schedule, anchor)
+    return _steps(schedule, until, anchor, origin) - _steps(schedule, after, anchor, origin)
 
 
 def last_between(schedule: Schedule, after: datetime, until: datetime, anchor: datetime) -> datetime | None:
@@ -197,9 +199,8 @@ def _origin(schedule: Every | FixedRate, anchor: datetime) -> datetime:
     return start or anchor.replace(microsecond=0)
 
 
-def _steps(schedule: Every | FixedRate, moment: datetime, anchor: datetime) -> int:
+def _steps(schedule: Every | FixedRate, moment: datetime, anchor: datetime, origin: datetime) -> int:
     """How many periods after the origin the last slot up to `moment` is; before the first slot: one less than that."""
-    origin = _origin(schedule, anchor)
     return max((max(moment, anchor) - origin) // schedule.period, -1)
 
 

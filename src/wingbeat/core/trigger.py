@@ -129,7 +129,7 @@ def due(firing: Firing, now: datetime, limit: int, standing: Standing = ALONE) -
         return Due((), firing)
     reached = _reach(firing, firing.schedule, now)
     undecided, unfired = _made_up_for(firing, undecided_slots(firing, reached), now)
-    late, live = split(undecided, _reach(firing, firing.schedule, now - LIVE)) if undecided else (None, None)
+    late, live = _late_and_live(firing, firing.schedule, undecided, now)
     admitted = Admission()
     if live is not None:
         standing = replace(standing, waiting=standing.waiting or late is not None)
@@ -242,6 +242,15 @@ def group_of(deployment: Deployment) -> str | None:
     """Whose runs count together: those of the triggers of a project and domain that have the same key."""
     name, key = deployment.name, deployment.policies.concurrency_key
     return f"{name.project}/{name.domain}/{key}" if key else None
+
+
+def _late_and_live(
+    firing: Firing, schedule: Schedule, slots: Backlog | None, now: datetime
+) -> tuple[Backlog | None, Backlog | None]:
+    late_until = _reach(firing, schedule, now - LIVE)
+    if slots is None or firing.next_fire_at is None or firing.next_fire_at > late_until:
+        return None, slots
+    return split(slots, late_until)
 
 
 def _counted(firing: Firing, admitted: Admission) -> Firing:

@@ -35,7 +35,7 @@ from wingbeat.server.node import running_node
 from wingbeat.server.services import services
 from wingbeat.server.storage import Storage, open_storage
 from wingbeat.store.changes import SCHEDULE
-from wingbeat.store.database import Database, Transaction, open_database
+from wingbeat.store.database import Database, Transaction, open_database, without_password
 from wingbeat.telemetry import Metrics, TelemetryError
 
 Announce = Callable[[str], None]
@@ -161,7 +161,7 @@ def _banner(settings: Settings, address: Address) -> str:
     return "\n".join(
         (
             f"Wingbeat {__version__} listens on {address.public_url}",
-            f"  database  {settings.database_url}",
+            f"  database  {without_password(settings.database_url)}",
             f"  blobs     {settings.blobs_uri}",
             "In another terminal, point the flyte SDK and its CLI here, and start a task:",
             f"  wingbeat config --url {address.public_url}",

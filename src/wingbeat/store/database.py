@@ -113,6 +113,13 @@ async def open_database(url: str, clock: Clock | None = None) -> Database:
     return open_sqlite(Path(path.removeprefix("/") if path.startswith("/./") else path), clock or system_clock)
 
 
+def without_password(url: str) -> str:
+    """A database's URL as people may see it."""
+    before, at, after = url.rpartition("@")
+    scheme, _, user = before.partition("://")
+    return f"{scheme}://{user.partition(':')[0]}{at}{after}" if at and scheme else url
+
+
 def to_micros(moment: datetime) -> int:
     return (moment - EPOCH) // _MICROSECOND
 

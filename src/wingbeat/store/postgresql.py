@@ -13,7 +13,7 @@ from wingbeat.clock import Clock
 from wingbeat.errors import Conflict, InvalidArgument, StartError, Unavailable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
-from wingbeat.store.database import Body, Row, Value, unique
+from wingbeat.store.database import Body, Row, Value, unique, without_password
 from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
 
@@ -142,7 +142,7 @@ async def open_postgresql(url: str, clock: Clock | None) -> PostgresqlDatabase:
         await _migrate(url)
         pool = await create_pool(url)
     except (*FAULTS, ValueError) as error:
-        raise StartError(f"database {_without_password(url)} cannot be used: {error}") from error
+        raise StartError(f"database {without_password(url)} cannot be used: {error}") from error
     notifications = Notifications(url, pool, Changes())
     notifications.start()
     return PostgresqlDatabase(pool, notifications, clock)
@@ -190,9 +190,3 @@ def _translate(error: Exception) -> Exception:
             return Unavailable("the database cannot be reached: try again")
         case _:
             return error
-
-
-def _without_password(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    scheme, _, user = before.partition("://")
-    return f"{scheme}://{user.partition(':')[0]}{at}{after}" if at else url
