@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import T0, FakeClock
 from wingbeat.errors import Conflict, StartError
 from wingbeat.store.changes import EVERYTHING, Changes
-from wingbeat.store.database import Database, Row, Transaction, from_micros, open_database, to_micros
+from wingbeat.store.database import Database, Row, Transaction, from_micros, open_database, to_micros, without_password
 
 KEY = {"name": "text", "value": "bytea", "created_at": "bigint"}
 
@@ -192,3 +192,18 @@ async def test_a_database_that_cannot_be_used_says_why_in_one_line(url: str) -> 
 def test_times_are_exact_microseconds() -> None:
     moment = T0 + timedelta(microseconds=123_456)
     assert from_micros(to_micros(moment)) == moment
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        pytest.param(
+            "postgresql://ada:p:w@d/@db.example/wingbeat", "postgresql://ada@db.example/wingbeat", id="user's"
+        ),
+        pytest.param("postgresql:///w?password=pw&user=ada", "postgresql:///w?password=&user=ada", id="parameter"),
+        pytest.param("postgresql://db.example:5432/wingbeat", "postgresql://db.example:5432/wingbeat", id="none"),
+        pytest.param("sqlite:///srv/a:b@c.db", "sqlite:///srv/a:b@c.db", id="file"),
+    ],
+)
+def test_a_database_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

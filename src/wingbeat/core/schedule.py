@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice, takewhile
 from typing import assert_never
 
@@ -147,6 +148,7 @@ def encode(schedule: Schedule) -> str:
     return json.dumps(_encoded(schedule), separators=(",", ":"))
 
 
+@lru_cache(4096)
 def decode(text: str) -> Schedule:
     """The schedule that `encode` wrote. Raises InvalidArgument for anything else."""
     try:

@@ -4,6 +4,7 @@
 PostgreSQL (`$1`); both databases understand the rest. Errors of the drivers become ours in their two modules.
 """
 
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ Value = str | bytes | int | bool | None
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PASSWORD = re.compile(r"(?:(?<=://)([^:@/]*):.*(?=@)|(?<=[?&]password=)[^&]*)")
+"""Behind the user's name, or a parameter."""
 
 
 class Row(Protocol):
@@ -106,7 +109,9 @@ async def open_database(url: str, clock: Clock | None = None) -> Database:
             raise StartError("PostgreSQL needs its driver: pip install 'wingbeat[postgres]'") from error
         return await open_postgresql(url, clock)
     if scheme not in ("", "sqlite"):
-        raise StartError(f"database {url!r}: expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME")
+        raise StartError(
+            f"database {without_password(url)!r}: expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME"
+        )
     from wingbeat.store.sqlite import open_sqlite
 
     path = url.removeprefix("sqlite://") if scheme else url
@@ -115,9 +120,7 @@ async def open_database(url: str, clock: Clock | None = None) -> Database:
 
 def without_password(url: str) -> str:
     """A database's URL as people may see it."""
-    before, at, after = url.rpartition("@")
-    scheme, _, user = before.partition("://")
-    return f"{scheme}://{user.partition(':')[0]}{at}{after}" if at and scheme else url
+    return _PASSWORD.sub(r"\1", url)
 
 
 def to_micros(moment: datetime) -> int:

@@ -99,9 +99,18 @@ def run_spec_traits(run_spec: bytes) -> RunSpecTraits:
 
 def completed_run_spec(run_spec: bytes, *, start_time: datetime | None, raw_data_prefix: str) -> bytes:
     """The RunSpec with the start time, if there is one, and with the place for raw data unless it names its own."""
+    if start_time is None:
+        return _placed(run_spec, raw_data_prefix, with_start_time=True)
+    # A message behind a message is both of them merged: what all runs of a trigger share is written once.
+    placed = _placed(run_spec, raw_data_prefix, with_start_time=False)
+    return placed + run_pb2.RunSpec(run_start_time=times.to_proto(start_time)).SerializeToString()
+
+
+@lru_cache(_CACHED)
+def _placed(run_spec: bytes, raw_data_prefix: str, *, with_start_time: bool) -> bytes:
     spec = run_pb2.RunSpec.FromString(run_spec)
-    if start_time is not None:
-        spec.run_start_time.FromDatetime(start_time)
+    if not with_start_time:
+        spec.ClearField("run_start_time")
     if not spec.raw_data_storage.raw_data_prefix:
         spec.raw_data_storage.raw_data_prefix = raw_data_prefix
     return spec.SerializeToString()
