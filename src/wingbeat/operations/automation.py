@@ -63,14 +63,6 @@ class Diff:
     new_slots: Sequence[Slot]
 
 
-async def known(tx: Transaction, name: TriggerName) -> Trigger:
-    """A trigger, also one that is deleted: its history stays readable. Raises NotFound."""
-    trigger = await stored.find(tx, name, deleted=True)
-    if trigger is None:
-        raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
-    return trigger
-
-
 async def preview_trigger(tx: Transaction, name: TriggerName, *, after: datetime | None, n: int) -> Preview:
     """The next slots, as if the trigger were active. Raises NotFound, FailedPrecondition."""
     trigger = await pauses.find(tx, name)
@@ -129,7 +121,7 @@ async def diff(tx: Transaction, name: TriggerName, *, old: int, new: int, n: int
 
     Raises NotFound for a trigger or revision that never was.
     """
-    latest = await known(tx, name)
+    latest = await triggers.get(tx, name, deleted=True)
     newer = await _at(tx, latest, new or latest.revision)
     older = await _at(tx, latest, old or max(newer.revision - 1, 1))
     firing = (await timetables.find_many(tx, [latest.id]))[latest.id].firing

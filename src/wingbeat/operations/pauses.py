@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.trigger import Trigger
-from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
+from wingbeat.errors import FailedPrecondition, InvalidArgument
 from wingbeat.operations import triggers
 from wingbeat.store import firings, pauses
 from wingbeat.store import triggers as stored
@@ -21,9 +21,7 @@ async def find(tx: Transaction, name: TriggerName) -> Trigger:
 
     Raises NotFound for one that never was, FailedPrecondition for one that is deleted.
     """
-    trigger = await stored.find(tx, name, deleted=True)
-    if trigger is None:
-        raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
+    trigger = await triggers.get(tx, name, deleted=True)
     if trigger.deleted_at is not None:
         raise FailedPrecondition(
             f"trigger {name.name!r} of task {name.task!r} was deleted at {trigger.deleted_at:%Y-%m-%d %H:%M:%SZ}:"

@@ -10,11 +10,10 @@ from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, Ta
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
-from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound
+from wingbeat.errors import AlreadyExists, InvalidArgument
 from wingbeat.operations import projects, tasks, triggers
 from wingbeat.store import actions, events, queue, runs
 from wingbeat.store import tasks as stored_tasks
-from wingbeat.store import triggers as stored_triggers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
 from wingbeat.wire import runs as wire
@@ -209,9 +208,7 @@ async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -
         case TaskId():
             return await tasks.get(tx, wanted), None
         case TriggerName():
-            trigger = await stored_triggers.find(tx, wanted)
-            if trigger is None:
-                raise NotFound(f"task {wanted.task!r} has no trigger {wanted.name!r}")
+            trigger = await triggers.get(tx, wanted)
             task = TaskId(wanted.project, wanted.domain, wanted.task, trigger.task_version)
             return await tasks.get(tx, task), trigger
 

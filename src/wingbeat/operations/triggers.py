@@ -48,6 +48,14 @@ async def deploy(
     return await _put(tx, wanted, expected_revision=expected_revision, by=by)
 
 
+async def get(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> Trigger:
+    """With `deleted` also one that is deleted. Raises NotFound."""
+    trigger = await triggers.find(tx, name, deleted=deleted)
+    if trigger is None:
+        raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
+    return trigger
+
+
 async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *, by: str) -> None:
     """Make `wanted` all the triggers of a task: others that it has are deleted, whoever made them."""
     names = {deployment.name for deployment in wanted}

@@ -15,7 +15,7 @@ from wingbeat.core.listing import DEFAULT_LIMIT, Page
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing
-from wingbeat.operations import automation, backfills, pauses
+from wingbeat.operations import automation, backfills, pauses, triggers
 from wingbeat.operations.automation import Preview, State
 from wingbeat.operations.backfills import Shown
 from wingbeat.operations.runs import RunDefaults
@@ -27,7 +27,7 @@ from wingbeat.store import fire_lists, nodes, timetables
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.fire_lists import Entry
 from wingbeat.wire import automation as wire
-from wingbeat.wire import triggers
+from wingbeat.wire import triggers as wire_triggers
 
 Context = RequestContext[Any, Any]
 
@@ -46,7 +46,7 @@ class Automation(AutomationService):
 
     async def preview_schedule(self, request: pb.PreviewScheduleRequest, ctx: Context) -> pb.PreviewScheduleResponse:
         after, n = requests.maybe_moment(request, "after"), request.count or DEFAULT_SLOTS
-        name = triggers.name_from_proto(request.trigger)
+        name = wire_triggers.name_from_proto(request.trigger)
         inline = wire.inline_schedule(request.schedule) if request.HasField("schedule") else None
 
         async def body(tx: Transaction) -> Preview:
@@ -59,15 +59,15 @@ class Automation(AutomationService):
     async def get_trigger_states(
         self, request: pb.GetTriggerStatesRequest, ctx: Context
     ) -> pb.GetTriggerStatesResponse:
-        names = [triggers.name_from_proto(name) for name in request.names]
+        names = [wire_triggers.name_from_proto(name) for name in request.names]
         found = await self._database.read(lambda tx: automation.states(tx, names, last_fires=request.fires))
         return pb.GetTriggerStatesResponse(states=[answers.state(state) for state in found])
 
     async def list_fires(self, request: pb.ListFiresRequest, ctx: Context) -> pb.ListFiresResponse:
-        name, wanted = triggers.name_from_proto(request.name), requests.wanted_fires(request)
+        name, wanted = wire_triggers.name_from_proto(request.name), requests.wanted_fires(request)
 
         async def body(tx: Transaction) -> Page[Entry]:
-            trigger = await automation.known(tx, name)
+            trigger = await triggers.get(tx, name, deleted=True)
             return await fire_lists.page(
                 tx, trigger.id, wanted, limit=request.limit or DEFAULT_LIMIT, token=request.token
             )
@@ -76,7 +76,7 @@ class Automation(AutomationService):
         return pb.ListFiresResponse(fires=[answers.fire(entry) for entry in page.items], token=page.next_token)
 
     async def fire_trigger(self, request: pb.FireTriggerRequest, ctx: Context) -> pb.FireTriggerResponse:
-        name = triggers.name_from_proto(request.name)
+        name = wire_triggers.name_from_proto(request.name)
         wanted = requests.run_request(request, ctx, caller=self._identify(ctx))
         fresh_name = generated_name(secrets.token_bytes(19))
 
@@ -92,7 +92,7 @@ class Automation(AutomationService):
         return answers.fired(run, dry=request.dry_run)
 
     async def pause_trigger(self, request: pb.PauseTriggerRequest, ctx: Context) -> pb.PauseTriggerResponse:
-        name, until = triggers.name_from_proto(request.name), requests.maybe_moment(request, "until")
+        name, until = wire_triggers.name_from_proto(request.name), requests.maybe_moment(request, "until")
         by = self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
@@ -102,7 +102,7 @@ class Automation(AutomationService):
         return pb.PauseTriggerResponse(state=answers.state(await self._database.write(body)))
 
     async def resume_trigger(self, request: pb.ResumeTriggerRequest, ctx: Context) -> pb.ResumeTriggerResponse:
-        name, by = triggers.name_from_proto(request.name), self._identify(ctx).subject
+        name, by = wire_triggers.name_from_proto(request.name), self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
             await pauses.resume(tx, name, by=by)
@@ -111,12 +111,12 @@ class Automation(AutomationService):
         return pb.ResumeTriggerResponse(state=answers.state(await self._database.write(body)))
 
     async def diff_revisions(self, request: pb.DiffRevisionsRequest, ctx: Context) -> pb.DiffRevisionsResponse:
-        name, n = triggers.name_from_proto(request.name), request.count or DEFAULT_SLOTS
+        name, n = wire_triggers.name_from_proto(request.name), request.count or DEFAULT_SLOTS
         found = await self._database.read(lambda tx: automation.diff(tx, name, old=request.old, new=request.new, n=n))
         return answers.diff(found)
 
     async def rollback_trigger(self, request: pb.RollbackTriggerRequest, ctx: Context) -> pb.RollbackTriggerResponse:
-        name, by = triggers.name_from_proto(request.name), self._identify(ctx).subject
+        name, by = wire_triggers.name_from_proto(request.name), self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
             await automation.roll_back(
@@ -157,7 +157,7 @@ class Automation(AutomationService):
         return await self._database.read(body)
 
     async def backfill_trigger(self, request: pb.BackfillTriggerRequest, ctx: Context) -> pb.BackfillTriggerResponse:
-        name, wanted = triggers.name_from_proto(request.name), requests.wanted_backfill(request)
+        name, wanted = wire_triggers.name_from_proto(request.name), requests.wanted_backfill(request)
         backfill_id, by = generated_backfill_id(secrets.token_bytes(19)), self._identify(ctx).subject
 
         async def start(tx: Transaction) -> pb.BackfillTriggerResponse:
@@ -175,10 +175,10 @@ class Automation(AutomationService):
 
     async def list_backfills(self, request: pb.ListBackfillsRequest, ctx: Context) -> pb.ListBackfillsResponse:
         states, limit = requests.backfill_states(request.states), request.limit or DEFAULT_LIMIT
-        name = triggers.name_from_proto(request.name) if request.HasField("name") else None
+        name = wire_triggers.name_from_proto(request.name) if request.HasField("name") else None
 
         async def body(tx: Transaction) -> Page[Shown]:
-            trigger_id = None if name is None else (await automation.known(tx, name)).id
+            trigger_id = None if name is None else (await triggers.get(tx, name, deleted=True)).id
             page = await stored_backfills.page(tx, trigger_id, states, limit=limit, token=request.token)
             return Page(await backfills.shown(tx, page.items), page.next_token)
 

@@ -26,12 +26,11 @@ from wingbeat.core.launch import inputs_object, outputs_object
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import projects, tasks
+from wingbeat.operations import projects, tasks, triggers
 from wingbeat.rpc import downloads
 from wingbeat.rpc.log_tail import Batch, LogTail
 from wingbeat.rpc.streams import closing
 from wingbeat.store import runs
-from wingbeat.store import triggers as stored_triggers
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import tasks as wire_tasks
@@ -225,9 +224,7 @@ def _scope(request: pb.UploadInputsRequest) -> Scope:
 
 async def _spec_of_trigger(tx: Transaction, request: pb.UploadInputsRequest) -> bytes:
     name = wire_triggers.name_from_proto(request.trigger_name)
-    trigger = await stored_triggers.find(tx, name)
-    if trigger is None:
-        raise NotFound(f"task {name.task!r} has no trigger {name.name!r}")
+    trigger = await triggers.get(tx, name)
     return (await tasks.get(tx, TaskId(name.project, name.domain, name.task, trigger.task_version))).spec
 
 

@@ -6,7 +6,7 @@ from connectrpc.request import RequestContext
 from flyteidl2.trigger import trigger_service_pb2 as pb
 from flyteidl2.trigger.trigger_service_connect import TriggerService
 
-from wingbeat.core.ids import Scope, TaskId, TaskName, TriggerName
+from wingbeat.core.ids import Scope, TaskId, TaskName
 from wingbeat.core.project import Domains
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import NotFound
@@ -42,9 +42,7 @@ class Triggers(TriggerService):
         self, request: pb.GetTriggerDetailsRequest, ctx: Context
     ) -> pb.GetTriggerDetailsResponse:
         name = wire.name_from_proto(request.name)
-        trigger = await self._database.read(lambda tx: stored.find(tx, name))
-        if trigger is None:
-            raise _not_found(name)
+        trigger = await self._database.read(lambda tx: triggers.get(tx, name))
         return pb.GetTriggerDetailsResponse(trigger=wire.details(trigger))
 
     async def get_trigger_revision_details(
@@ -72,9 +70,7 @@ class Triggers(TriggerService):
         query, name = listing.from_proto(request.request), wire.name_from_proto(request.name)
 
         async def body(tx: Transaction) -> pb.GetTriggerRevisionHistoryResponse:
-            trigger = await stored.find(tx, name, deleted=True)
-            if trigger is None:
-                raise _not_found(name)
+            trigger = await triggers.get(tx, name, deleted=True)
             page = await trigger_lists.history(tx, query, trigger.id)
             return pb.GetTriggerRevisionHistoryResponse(
                 triggers=[wire.revision(revision) for revision in page.items], token=page.next_token
@@ -107,7 +103,3 @@ def _scope(request: pb.ListTriggersRequest) -> TriggerScope:
             return TaskId(task.project, task.domain, task.name, task.version)
         case _:
             return None
-
-
-def _not_found(name: TriggerName) -> NotFound:
-    return NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
