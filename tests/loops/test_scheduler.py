@@ -16,7 +16,7 @@ from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, firing, projects, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import fires, firings, runs
+from wingbeat.store import fires, firings, runs, timetables
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
@@ -277,16 +277,14 @@ async def test_one_bad_trigger_is_put_off_visibly_and_the_others_fire(
     await paced.tick()
     assert await slots(database, name="good") == [1]
     assert await slots(database, name="fine") == [1]
-    health = await database.read(lambda tx: firings.health(tx, bad))
-    assert health is not None
-    assert (health.failures, health.error) == (1, "ZeroDivisionError: a bug")
+    shown = (await database.read(lambda tx: timetables.find_many(tx, [bad])))[bad]
+    assert (shown.firing.failures, shown.error) == (1, "ZeroDivisionError: a bug")
     poison.ids.clear()
     clock.forward(SECOND)
     await paced.tick()
     assert await slots(database, name="bad") == [1]
-    health = await database.read(lambda tx: firings.health(tx, bad))
-    assert health is not None
-    assert (health.failures, health.error) == (0, None)
+    shown = (await database.read(lambda tx: timetables.find_many(tx, [bad])))[bad]
+    assert (shown.firing.failures, shown.error) == (0, "")
 
 
 async def test_a_scheduler_that_dies_before_its_commit_has_done_nothing(database: Database, clock: FakeClock) -> None:

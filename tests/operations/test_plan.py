@@ -25,7 +25,7 @@ from tests.planting import (
 )
 from wingbeat.core.run import Run
 from wingbeat.errors import InvalidArgument
-from wingbeat.operations.runs import RunOrder, plan, renamed
+from wingbeat.operations.runs import RunOrder, plan
 from wingbeat.wire.inputs import KICKOFF_KEY
 
 SLOT = T0 - timedelta(minutes=3)
@@ -68,12 +68,6 @@ def test_raw_data_goes_where_the_caller_says() -> None:
     asked = run_pb2.RunSpec(raw_data_storage=run_pb2.RawDataStorage(raw_data_prefix="s3://raw"))
     run = planned(replace(order(), run_spec=asked.SerializeToString()))
     assert run_pb2.RunSpec.FromString(run.run_spec).raw_data_storage.raw_data_prefix == "s3://raw"
-
-
-def test_a_run_of_another_name_is_the_same_in_another_directory() -> None:
-    assert renamed(planned(order()), "r2") == planned(order(), name="r2")
-    uploaded = replace(order(), offloaded="s3://up/load")
-    assert renamed(planned(uploaded), "r2") == planned(uploaded, name="r2")
 
 
 @pytest.mark.parametrize(

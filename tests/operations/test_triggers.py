@@ -11,7 +11,7 @@ from wingbeat.core.schedule import FixedRate, parse
 from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.errors import Conflict, NotFound
 from wingbeat.operations import triggers
-from wingbeat.store import fires, firings, trigger_lists
+from wingbeat.store import fires, firings, timetables, trigger_lists
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Body, Database
 from wingbeat.store.fires import Outcome
@@ -36,8 +36,8 @@ async def find(database: Database, name: TriggerName = TICK) -> Trigger | None:
 
 
 async def next_fire_minutes(database: Database, trigger_id: int) -> float | None:
-    health = await database.read(lambda tx: firings.health(tx, trigger_id))
-    return (health.next_fire_at - T0) / MINUTE if health and health.next_fire_at else None
+    at = (await database.read(lambda tx: timetables.find_many(tx, [trigger_id])))[trigger_id].firing.next_fire_at
+    return (at - T0) / MINUTE if at else None
 
 
 async def ledger(database: Database, trigger_id: int) -> list[tuple[str, int, str]]:

@@ -1,7 +1,7 @@
 """Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -175,15 +175,6 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         created_at=now,
         labels=asked.labels,
     )
-
-
-def renamed(run: Run, name: str) -> Run:
-    """The same plan under another name, and so in another directory."""
-    run_id = replace(run.id, name=name)
-    base = run.output_base.removesuffix(_output_base("", run.id))
-    output_base = _output_base(base, run_id)
-    input_uri = run.input_uri if run.inputs is None else _input_uri(output_base)
-    return replace(run, id=run_id, output_base=output_base, input_uri=input_uri)
 
 
 async def _repeated(tx: Transaction, request: RunRequest) -> Action | None:

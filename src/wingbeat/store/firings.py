@@ -44,15 +44,6 @@ _BACKLOG_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Why a trigger does not fire as it should, if so."""
-
-    failures: int
-    error: str | None
-    next_fire_at: datetime | None
-
-
 async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
     """The firings of these triggers, locked until the end of the transaction; waits for other holders."""
     if not ids:
@@ -289,11 +280,6 @@ async def stale(tx: Transaction, limit: int) -> list[Firing]:
         limit,
     )
     return [firing_of(row) for row in rows]
-
-
-async def health(tx: Transaction, trigger_id: int) -> Health | None:
-    row = await tx.fetchrow("SELECT failures, error, next_fire_at FROM schedule WHERE trigger_id = $1", trigger_id)
-    return Health(row["failures"], row["error"], maybe_moment(row["next_fire_at"])) if row else None
 
 
 async def _ids_waiting(tx: Transaction, table: str, limit: int) -> list[int]:

@@ -27,10 +27,3 @@ async def acquire(tx: Transaction, name: str, holder: str, lease: timedelta) -> 
         to_micros(tx.now),
     )
     return row["token"] if row else None
-
-
-async def give_back(tx: Transaction, name: str, holder: str) -> None:
-    """Others may have it at once. The row stays, so that tokens go on growing."""
-    await tx.execute(
-        "UPDATE lease SET lease_until = $3 WHERE name = $1 AND holder = $2", name, holder, to_micros(tx.now)
-    )
