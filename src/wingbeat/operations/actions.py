@@ -57,6 +57,15 @@ class _Current:
     """Of the attempts before this one."""
 
 
+async def get(tx: Transaction, action_id: ActionId) -> Action:
+    """Raises NotFound."""
+    action = await actions.find(tx, action_id)
+    if action is None:
+        run = action_id.run
+        raise NotFound(f"run {run.name!r} has no action {action_id.name!r} in {run.project}/{run.domain}")
+    return action
+
+
 async def claim(tx: Transaction, node: str, limit: int) -> list[Claim]:
     """Up to `limit` waiting actions begin their next attempt on `node`."""
     claims = [await _begin(tx, entry) for entry in await queue.claim(tx, node, limit)]
@@ -140,9 +149,7 @@ async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
     False, and nothing changes, when it is over already. Raises NotFound.
     """
     await queue.find(tx, action_id)  # the lock
-    action = await actions.find(tx, action_id)
-    if action is None:
-        raise NotFound(f"run {action_id.run.name!r} has no action {action_id.name!r}")
+    action = await get(tx, action_id)
     if action.phase.terminal:
         return False
     phase = after(action.phase, Event.ABORT)

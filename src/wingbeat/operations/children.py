@@ -5,7 +5,8 @@ from dataclasses import replace
 from wingbeat.core.action import Action, ActionType, Attempt, Phase, PhaseChange
 from wingbeat.core.child import Child, TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, AttemptId
-from wingbeat.errors import AlreadyExists, Conflict, NotFound
+from wingbeat.errors import AlreadyExists, Conflict
+from wingbeat.operations.actions import get
 from wingbeat.operations.runs import PRIORITY
 from wingbeat.store import actions, events, queue, tasks
 from wingbeat.store.database import Transaction
@@ -47,9 +48,7 @@ async def record(tx: Transaction, trace: TraceChild) -> None:
 async def _living_parent(tx: Transaction, child: Child) -> Action:
     parent_id = ActionId(child.id.run, child.parent)
     await queue.find(tx, parent_id)  # the lock
-    parent = await actions.find(tx, parent_id)
-    if parent is None:
-        raise NotFound(f"run {child.id.run.name!r} has no action {child.parent!r}")
+    parent = await get(tx, parent_id)
     if parent.phase.terminal:
         raise Conflict(
             f"action {child.parent!r} of run {child.id.run.name!r} is {parent.phase.name} and starts nothing"

@@ -17,7 +17,6 @@ from wingbeat.core.child import ChildState, TraceChild
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import NotFound
 from wingbeat.operations import actions, children
-from wingbeat.store import actions as stored
 from wingbeat.store import children as stored_children
 from wingbeat.store.changes import children_topic
 from wingbeat.store.database import Database, Transaction
@@ -99,6 +98,6 @@ _SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.Control
 
 
 async def _look(tx: Transaction, parent: ActionId, since: datetime | None) -> tuple[datetime, Sequence[ChildState]]:
-    if since is None and await stored.find(tx, parent) is None:
-        raise NotFound(f"run {parent.run.name!r} has no action {parent.name!r}")
+    if since is None:
+        await actions.get(tx, parent)
     return tx.now, await stored_children.of_parent(tx, parent, since=since)

@@ -2,11 +2,10 @@
 
 from flyteidl2.dataproxy import dataproxy_service_pb2 as pb
 
-from wingbeat.core.action import Action
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import InvalidArgument, NotFound
-from wingbeat.operations import tasks
-from wingbeat.store import actions
+from wingbeat.operations import actions, tasks
+from wingbeat.store import actions as stored_actions
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.wire import actions as wire_actions
@@ -25,14 +24,6 @@ async def locate(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str:
             raise InvalidArgument("artifact_type must be ARTIFACT_TYPE_REPORT or ARTIFACT_TYPE_CODE_BUNDLE")
 
 
-async def find(tx: Transaction, action_id: ActionId) -> Action:
-    """Raises NotFound."""
-    action = await actions.find(tx, action_id)
-    if action is None:
-        raise NotFound(f"{words(action_id)} not found")
-    return action
-
-
 def words(action_id: ActionId) -> str:
     return f"action {action_id.name!r} of run {action_id.run.name!r}"
 
@@ -40,9 +31,9 @@ def words(action_id: ActionId) -> str:
 async def _report(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str:
     if request.WhichOneof("source") != "action_attempt_id":
         raise InvalidArgument("a report belongs to an attempt: set action_attempt_id")
-    action = await find(tx, wire_actions.action_id(request.action_attempt_id.action_id))
+    action = await actions.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
     number = request.action_attempt_id.attempt or action.attempts
-    for attempt in await actions.attempts(tx, action.id):
+    for attempt in await stored_actions.attempts(tx, action.id):
         if attempt.id.number == number:
             return f"{attempt.output_prefix}/report.html"
     raise NotFound(f"{words(action.id)} has not begun attempt {number}")
@@ -51,7 +42,7 @@ async def _report(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str
 async def _code(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str:
     match request.WhichOneof("source"):
         case "action_attempt_id":
-            action = await find(tx, wire_actions.action_id(request.action_attempt_id.action_id))
+            action = await actions.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
             spec = await stored_tasks.spec(tx, action.task.spec_digest) or b""
         case "task_id":
             spec = (await tasks.get(tx, wire_tasks.id_from_proto(request.task_id))).spec

@@ -11,11 +11,12 @@ from wingbeat.core.action import Attempt
 from wingbeat.core.ids import ActionId
 from wingbeat.core.launch import key_of
 from wingbeat.core.log_index import LogIndex
-from wingbeat.errors import NotFound, Unavailable
+from wingbeat.errors import Unavailable
 from wingbeat.executors.base import Executor
+from wingbeat.operations import actions
 from wingbeat.rpc.pulse import PULSE_SECONDS, with_pulse
 from wingbeat.rpc.streams import closing
-from wingbeat.store import actions
+from wingbeat.store import actions as stored
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Database, Transaction
 
@@ -73,12 +74,10 @@ class LogTail:
 
     async def _look(self, action: ActionId, number: int) -> "_Seen":
         async def body(tx: Transaction) -> _Seen:
-            found = await actions.find(tx, action)
-            if found is None:
-                raise NotFound(f"action {action.name!r} of run {action.run.name!r} not found")
+            found = await actions.get(tx, action)
             wanted = number or found.attempts
             # What was made by no node has no log: a trace, whose lines are in the log of its parent.
-            made = (item for item in await actions.attempts(tx, action) if item.node)
+            made = (item for item in await stored.attempts(tx, action) if item.node)
             attempt = next((item for item in made if item.id.number == wanted), None)
             ended_at = attempt.ended_at if attempt else found.ended_at
             return _Seen(

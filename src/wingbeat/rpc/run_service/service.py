@@ -14,7 +14,7 @@ from wingbeat.core.action import Action
 from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
 from wingbeat.core.project import Domains
 from wingbeat.errors import NotFound
-from wingbeat.operations.actions import abort
+from wingbeat.operations.actions import abort, get
 from wingbeat.operations.runs import RunDefaults, create
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.rpc.run_service import requests
@@ -86,7 +86,7 @@ class Runs(RunService):
             run_spec = await runs.run_spec(tx, wire.run_id(request.run_id))
             if run_spec is None:
                 raise NotFound(f"run {request.run_id.name!r} not found")
-            return wire.run_details(run_spec, await _details(tx, await _find(tx, root), root))
+            return wire.run_details(run_spec, await _details(tx, await get(tx, wire.action_id(root)), root))
 
         return pb.GetRunDetailsResponse(details=await self._database.read(body))
 
@@ -94,7 +94,7 @@ class Runs(RunService):
         self, request: pb.GetActionDetailsRequest, ctx: Context
     ) -> pb.GetActionDetailsResponse:
         async def body(tx: Transaction) -> run_definition_pb2.ActionDetails:
-            return await _details(tx, await _find(tx, request.action_id), request.action_id)
+            return await _details(tx, await get(tx, wire.action_id(request.action_id)), request.action_id)
 
         return pb.GetActionDetailsResponse(details=await self._database.read(body))
 
@@ -105,7 +105,7 @@ class Runs(RunService):
         sent: Action | None = None
 
         async def body(tx: Transaction) -> tuple[Action, run_definition_pb2.ActionDetails | None]:
-            action = await _find(tx, request.action_id)
+            action = await get(tx, wire.action_id(request.action_id))
             return action, None if action == sent else await _details(tx, action, request.action_id)
 
         with self._database.changes.subscribe(run_topic(wire.run_id(request.action_id.run))) as changes:
@@ -129,13 +129,6 @@ class Runs(RunService):
         query, run = listing.from_proto(request.request), wire.run_id(request.run_id)
         page = await self._database.read(lambda tx: actions.list_of_run(tx, run, query))
         return pb.ListActionsResponse(actions=[wire.action(action) for action in page.items], token=page.next_token)
-
-
-async def _find(tx: Transaction, named: identifier_pb2.ActionIdentifier) -> Action:
-    action = await actions.find(tx, wire.action_id(named))
-    if action is None:
-        raise NotFound(f"run {named.run.name!r} has no action {named.name!r} in {named.run.project}/{named.run.domain}")
-    return action
 
 
 async def _details(
