@@ -42,6 +42,8 @@ _LABEL = (
     "SELECT l.value FROM run_label l"
     " WHERE l.project = a.project AND l.domain = a.domain AND l.run = a.run AND l.key = {key}"
 )
+_OF_TRIGGERS = "a.trigger_id IN (SELECT t.trigger_id FROM trigger_spec t WHERE {})"
+"""Their names are in the actions, too, and in no index."""
 _ROOT = f"a.project = r.project AND a.domain = r.domain AND a.run = r.name AND a.name = '{ROOT_ACTION}'"
 
 _LIST = Listing(
@@ -144,7 +146,8 @@ async def list_page(
     Raises InvalidArgument.
     """
     args = Arguments()
-    scope = [f"{column} = {args.add(value)}" for column, value in _narrowing(within) if value]
+    narrowing = " AND ".join(f"{column} = {args.add(value)}" for column, value in _narrowing(within) if value)
+    scope = [_OF_TRIGGERS.format(narrowing) if isinstance(within, TriggerName) else narrowing] if narrowing else []
     if paused_only:
         scope.append(
             "EXISTS (SELECT 1 FROM action p WHERE p.project = a.project AND p.domain = a.domain AND p.run = a.run"
@@ -164,10 +167,10 @@ def _narrowing(within: Within | None) -> Sequence[tuple[str, str]]:
             return [("a.project", within.project), ("a.domain", within.domain)]
         case TriggerName():
             return [
-                ("a.task_project", within.project),
-                ("a.task_domain", within.domain),
-                ("a.trigger_task", within.task),
-                ("a.trigger_name", within.name),
+                ("t.project", within.project),
+                ("t.domain", within.domain),
+                ("t.task_name", within.task),
+                ("t.name", within.name),
             ]
         case TaskName() | TaskId():
             return [
