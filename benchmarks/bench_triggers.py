@@ -39,7 +39,7 @@ MADE = ("run", "action", "event", "queue", "fire")
 
 async def store_triggers(database: Database, number: int) -> None:
     """Clone one deployed trigger, with the next fire in an hour or more."""
-    await deploy_task(database, triggers=[trigger("first")])
+    await deploy_task(database, triggers=[trigger("first", active=False)])
     spec = trigger().spec
     now = to_micros(datetime.now(UTC))
     spec_types = {
