@@ -76,6 +76,8 @@ async def advance(tx: Transaction, firer: Firer, backfill_id: str, trigger_id: i
         await backfills.save(tx, deciding.changed(backfill, BackfillState.CANCELLED, now=tx.now, reason=DELETED))
         return False
     working = (await backfills.running(tx, [backfill_id])).get(backfill_id, 0)
+    if working >= backfill.wanted.max_running:
+        return False
     step = await _step(tx, firing, backfill, free=backfill.wanted.max_running - working)
     started, missed = await _start(tx, firer, backfill, trigger, step.starts)
     moved = replace(
