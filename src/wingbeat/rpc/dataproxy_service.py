@@ -128,7 +128,7 @@ class DataProxy(DataProxyService):
     ) -> pb.CreateDownloadLinkResponse:
         expiry = self._expiry(request.expires_in if request.HasField("expires_in") else None)
         uri = await self._database.read(lambda tx: downloads.locate(tx, request))
-        if not uri.startswith(f"{self._blobs.base_uri}/"):
+        if not self._blobs.owns(uri):
             raise FailedPrecondition(f"this is not in the server's own blob store: read it at {uri}")
         if not await self._blobs.exists(uri):
             raise NotFound(f"there is nothing at {uri}")
