@@ -8,14 +8,14 @@ import pytest
 from connectrpc.errors import ConnectError
 from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.core import execution_pb2, types_pb2
+from flyteidl2.core import catalog_pb2, execution_pb2, types_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from tests.conftest import T0
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
 from tests.loops.node import blobs_in
 from wingbeat.blobs.store import Blobs
-from wingbeat.core.action import ErrorKind, Failure, Success
+from wingbeat.core.action import ErrorKind, Failure, Phase, Success
 from wingbeat.core.ids import Scope
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
@@ -24,6 +24,7 @@ from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.actions_service import Actions
 from wingbeat.store.database import Database
+from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import tasks, times
 
 CTX: Any = None  # the methods do not look at it
@@ -173,3 +174,21 @@ async def test_conditions_and_unfinished_traces_are_refused(service: Actions) ->
         await service.enqueue(request, CTX)
     with pytest.raises(InvalidArgument, match="is not over"):
         await service.enqueue(enqueue_trace("t1", phase_pb2.ACTION_PHASE_RUNNING), CTX)
+
+
+async def test_an_update_tells_how_the_cache_served_the_attempt_that_is_made(
+    database: Database, service: Actions
+) -> None:
+    await service.enqueue(enqueue_task("c1"), CTX)
+
+    async def update(name: str, attempt: int, status: catalog_pb2.CatalogCacheStatus) -> int:
+        status_of = run_definition_pb2.ActionStatus(cache_status=status, phase=phase_pb2.ACTION_PHASE_SUCCEEDED)
+        await service.update(pb.UpdateRequest(action_id=identifier(name), attempt=attempt, status=status_of), CTX)
+        action = await database.read(lambda tx: actions.get(tx, wire_actions.action_id(identifier(name))))
+        assert action.phase is Phase.QUEUED
+        return action.cache_status
+
+    assert await update("c1", 2, catalog_pb2.CACHE_HIT) == catalog_pb2.CACHE_DISABLED
+    assert await update("c1", 1, catalog_pb2.CACHE_MISS) == catalog_pb2.CACHE_MISS
+    with pytest.raises(NotFound):
+        await update("nobody", 1, catalog_pb2.CACHE_MISS)

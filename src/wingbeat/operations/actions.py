@@ -161,6 +161,19 @@ async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
     return True
 
 
+async def note_cache(tx: Transaction, action_id: ActionId, *, attempt: int, status: int) -> bool:
+    """Keep how the cache served the attempt that is being made, which 0 means too. Phases are not told to us.
+
+    False, and nothing changes, for another attempt, and when the action is over or says so already. Raises NotFound.
+    """
+    await queue.find(tx, action_id)  # the lock
+    action = await get(tx, action_id)
+    if action.phase.terminal or attempt not in (0, action.attempts) or status == action.cache_status:
+        return False
+    await actions.save(tx, replace(action, cache_status=status))
+    return True
+
+
 async def keep_log(tx: Transaction, attempt: AttemptId, log_uri: str) -> None:
     """The attempt's whole log is at `log_uri`, however the attempt ended."""
     found = await _attempt(tx, attempt)

@@ -36,10 +36,7 @@ DEFAULT_REASON = "aborted by its parent"
 
 
 class Actions(ActionsService):
-    NOT_YET: ClassVar[Mapping[str, str]] = {
-        "Signal": "conditions do not exist yet",
-        "Update": "the status of an action is what its executor reports: nobody else may set it",
-    }
+    NOT_YET: ClassVar[Mapping[str, str]] = {"Signal": "conditions do not exist yet"}
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
@@ -83,6 +80,16 @@ class Actions(ActionsService):
         action, reason = wire_actions.action_id(request.action_id), request.reason or DEFAULT_REASON
         await self._database.write(lambda tx: actions.abort(tx, action, reason))
         return pb.AbortResponse()
+
+    async def update(self, request: pb.UpdateRequest, ctx: Context) -> pb.UpdateResponse:
+        """Only the cache status counts, and only of the attempt that is being made: the rest follows from executors."""
+        action, attempt, status = (
+            wire_actions.action_id(request.action_id),
+            request.attempt,
+            request.status.cache_status,
+        )
+        await self._database.write(lambda tx: actions.note_cache(tx, action, attempt=attempt, status=status))
+        return pb.UpdateResponse()
 
     async def _failure(self, trace: TraceChild) -> Failure | None:
         """Why it failed, which its parent writes down instead of telling it; None also when that is not there."""
