@@ -129,14 +129,14 @@ async def held(tx: Transaction, node: str) -> list[Held]:
 
 
 async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
-    """Entries, locked, whose node's lease is gone."""
+    """Entries, locked, whose node's lease is gone. In the order of the nodes: so those that wait are not looked at."""
     rows = await tx.fetch(
         f"""
         SELECT {_COLUMNS}
           FROM queue q
          WHERE q.node IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = q.node AND n.lease_until > $1)
-         ORDER BY q.project, q.domain, q.run, q.action
+         ORDER BY q.node, q.project, q.domain, q.run, q.action
          LIMIT $2{tx.skip_locked}
         """,
         to_micros(tx.now),
