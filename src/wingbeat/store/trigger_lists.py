@@ -25,6 +25,11 @@ _COLUMNS = Columns(
         "automation_type": Column("t.automation_type"),
     }
 )
+_OF_TASK = (
+    "t.trigger_id IN (SELECT k.trigger_id FROM trigger_spec k"
+    " WHERE k.project = {} AND k.domain = {} AND k.task_name = {})"
+)
+"""Otherwise SQLite goes through all triggers of the domain in the order of the list."""
 _TRIGGERS = Listing(
     select=triggers.COLUMNS,
     source=f"{triggers.TABLES} WHERE t.deleted_at IS NULL AND {{where}}",
@@ -68,9 +73,10 @@ async def history(tx: Transaction, query: ListQuery, trigger_id: int) -> Page[Re
 def _conditions(scope: TriggerScope, args: Arguments) -> list[str]:
     if scope is None:
         return []
-    wanted = {"t.project": scope.project, "t.domain": scope.domain}
-    if not isinstance(scope, Scope):
-        wanted["t.task_name"] = scope.name
+    project, domain = args.add(scope.project), args.add(scope.domain)
+    if isinstance(scope, Scope):
+        return [f"t.project = {project}", f"t.domain = {domain}"]
+    found = [_OF_TASK.format(project, domain, args.add(scope.name))]
     if isinstance(scope, TaskId):
-        wanted["t.task_version"] = scope.version
-    return [f"{column} = {args.add(value)}" for column, value in wanted.items()]
+        found.append(f"t.task_version = {args.add(scope.version)}")
+    return found
