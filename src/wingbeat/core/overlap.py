@@ -7,6 +7,8 @@ from wingbeat.core.backlog import SUPERSEDED, Cause, Reason
 from wingbeat.core.policy import Overlap
 
 UNBOUNDED = 2**31
+_OVERLAPPING = Reason(Cause.OVERLAP, "the run before it was not over")
+_CROWDED = Reason(Cause.OVERLAP, "another slot waited already for the run before it to end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ def places(overlap: Overlap, standing: Standing) -> Places:
 def why_skipped(overlap: Overlap) -> Reason:
     match overlap:
         case Overlap.BUFFER_ONE:
-            return Reason(Cause.OVERLAP, "another slot waited already for the run before it to end")
+            return _CROWDED
         case Overlap.CANCEL_OTHER:
             return SUPERSEDED
         case _:
-            return Reason(Cause.OVERLAP, "the run before it was not over")
+            return _OVERLAPPING

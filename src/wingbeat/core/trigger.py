@@ -132,7 +132,8 @@ def due(firing: Firing, now: datetime, limit: int, standing: Standing = ALONE) -
     late, live = _late_and_live(firing, firing.schedule, undecided, now)
     admitted = Admission()
     if live is not None:
-        standing = replace(standing, waiting=standing.waiting or late is not None)
+        if late is not None:
+            standing = replace(standing, waiting=True)
         admitted = admit(live, firing.policies, standing, started=firing.started, limit=limit)
     return Due(
         fires=admitted.fires,

@@ -68,6 +68,10 @@ class Rescuer:
             log.warning("lease not renewed", node=self._node.id, error=str(error) or "the database does not answer")
             await self._stop_if_overdue()
             return RETRY_SECONDS
+        except Exception:
+            # Whatever it is: without a lease nothing may run here for long.
+            await self._stop_if_overdue()
+            raise
         if taken:
             log.warning("actions of dead nodes taken over", count=taken)
         return 0 if taken == BATCH else RENEW_SECONDS
@@ -83,5 +87,7 @@ class Rescuer:
     async def _stop_if_overdue(self) -> None:
         if not self._others or self._monotonic() - self._renewed_at < STOP_AFTER_SECONDS:
             return
-        for key in self._statuses.unfinished():
-            await self._executor.stop(key, "the node could not renew its lease")
+        stops = [self._executor.stop(key, "the node could not renew its lease") for key in self._statuses.unfinished()]
+        for error in await asyncio.gather(*stops, return_exceptions=True):
+            if error is not None:
+                log.warning("attempt not stopped", node=self._node.id, error=str(error))

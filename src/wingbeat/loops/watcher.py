@@ -6,13 +6,14 @@ Every round looks at everything, so a round that failed, or a server that was ki
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Failure, Outcome, Phase
 from wingbeat.core.launch import ExecutionPhase, Status, key_of
-from wingbeat.core.retry import LOST
+from wingbeat.core.retry import LOST, Backoff, jittered
 from wingbeat.errors import NotFound, Unavailable
 from wingbeat.executors.base import Executor
 from wingbeat.loops.specs import Specs
@@ -25,7 +26,8 @@ from wingbeat.store.database import Database, Transaction
 from wingbeat.store.queue import Held
 from wingbeat.wire.outcome import outcome_of
 
-RETRY_SECONDS = 1.0
+RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(seconds=30))
+"""For what could not be settled, an attempt that would not stop among it: again and again, and never given up."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +54,7 @@ class Watcher:
         self._specs = specs
         self._statuses = statuses
         self._chance = chance
+        self._failures = 0
 
     async def tick(self) -> float | None:
         if not self._statuses.synced:
@@ -65,7 +68,8 @@ class Watcher:
         failed = [result for result in results if isinstance(result, BaseException)]
         for error in failed:
             log.warning("status not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
-        return RETRY_SECONDS if failed else None
+        self._failures = self._failures + 1 if failed else 0
+        return jittered(RETRY.delay(self._failures - 1), self._chance()).total_seconds() if failed else None
 
     async def _held(self, tx: Transaction) -> list[Held]:
         return await queue.held(tx, self._node)

@@ -5,10 +5,10 @@ taken in this order: schedules, groups, queued actions, backlogs.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
 
 from wingbeat.core.backlog import Backlog, Cause
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
@@ -87,6 +87,18 @@ class _Slots:
         return self.trigger_id, self.revision
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    runs: Sequence[Run]
+    triggers: frozenset[int]
+    """Whose runs they are."""
+    unable: LeftOut
+
+    def round(self, now: datetime, *, claimed: int, left_out: LeftOut) -> Round:
+        lags = tuple(now - run.slot for run in self.runs if run.slot)
+        return Round(claimed, lags, self.unable, left_out)
+
+
 async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
     claimed = await firings.claim_due(tx, limit, only=only)
@@ -101,13 +113,13 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
         decisions.append(decision)
     cancelling = [each.firing for each in decisions if each.cancels]
     slots = [_Slots(each.firing.trigger_id, each.firing.revision, each.fires) for each in decisions if each.fires]
-    done = await _start(tx, firer, slots, others=await lines.others(tx, cancelling))
+    started = await _start(tx, firer, slots, others=await lines.others(tx, cancelling))
     superseded = await lines.supersede(tx, cancelling, before)
     await firings.add_backlogs(tx, [each.backlog for each in decisions if each.backlog])
     await firings.park(tx, [each.waiting for each in decisions if each.waiting])
-    await firings.advance(tx, [each.firing for each in decisions])
+    await firings.advance(tx, [each.firing for each in decisions], fired=started.triggers)
     unfired = [*superseded, *(unfired for each in decisions for unfired in each.unfired)]
-    return replace(done, claimed=len(claimed), left_out=await lines.leave_out(tx, unfired))
+    return started.round(tx.now, claimed=len(claimed), left_out=await lines.leave_out(tx, unfired))
 
 
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
@@ -132,7 +144,8 @@ async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int 
     ]
     started = await _start(tx, firer, slots, others=await lines.others(tx, served.cancelling))
     await firings.serve_backlogs(tx, left=left, done=done)
-    return replace(started, claimed=len(claimed), left_out=await lines.leave_out(tx, served.unfired))
+    await firings.touch(tx, started.triggers)
+    return started.round(tx.now, claimed=len(claimed), left_out=await lines.leave_out(tx, served.unfired))
 
 
 async def postpone(tx: Transaction, trigger_id: int, error: str) -> None:
@@ -149,25 +162,28 @@ async def recompute_stale(tx: Transaction) -> int:
     return len(stale)
 
 
-async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, others: Others) -> Round:
+async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, others: Others) -> _Started:
     """Start a run for each slot in the place of `others`; what can never start is missed, as the ledger says."""
     snapshots = await _snapshots(tx, wanted)
-    obstacles, tasks_found = await _prepare(tx, firer, snapshots.values())
-    names = await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots])
+    needs = {key: _needs(trigger) for key, trigger in snapshots.items()}
+    obstacles, tasks_found = await _prepare(tx, firer, needs.values())
+    names = iter(await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots]))
     started: list[Run] = []
     ledger: list[Fire] = []
     unable: LeftOut = Counter()
     for each in wanted:
         trigger = snapshots[each.key]
-        scope, task = _needs(trigger)
+        scope, task = needs[each.key]
+        slots = list(zip(each.slots, islice(names, len(each.slots)), strict=True))
         try:
             for obstacle in (obstacles.get(scope), obstacles.get(task)):
                 if obstacle:
                     raise obstacle
-            orders = [_order(trigger, tasks_found[task], slot) for slot in each.slots]
             planned = [
-                runs.plan(order, defaults=firer.defaults, now=tx.now, name=names[trigger.name, slot])
-                for order, slot in zip(orders, each.slots, strict=True)
+                runs.plan(
+                    _order(scope, tasks_found[task], trigger, slot), defaults=firer.defaults, now=tx.now, name=name
+                )
+                for slot, name in slots
             ]
         except PERMANENT as error:
             ledger.append(_missed(each, str(error)))
@@ -179,9 +195,7 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
     await lines.cancel(tx, others, started=triggered)
     await runs.start(tx, started)
     await fires.insert(tx, ledger)
-    await firings.touch(tx, triggered)
-    lags = tuple(tx.now - run.slot for run in started if run.slot)
-    return replace(NOTHING, lags=lags, missed=unable)
+    return _Started(started, triggered, unable)
 
 
 async def _snapshots(tx: Transaction, wanted: Iterable[_Slots]) -> dict[tuple[int, int], Trigger]:
@@ -198,10 +212,9 @@ async def _snapshots(tx: Transaction, wanted: Iterable[_Slots]) -> dict[tuple[in
 
 
 async def _prepare(
-    tx: Transaction, firer: Firer, snapshots: Iterable[Trigger]
+    tx: Transaction, firer: Firer, needs: Collection[tuple[Scope, TaskId]]
 ) -> tuple[dict[Scope | TaskId, Exception], dict[TaskId, StoredTask]]:
     """Look each project's domain and each task version up once: why nothing can start there, or what is started."""
-    needs = [_needs(trigger) for trigger in snapshots]
     obstacles: dict[Scope | TaskId, Exception] = {}
     found: dict[TaskId, StoredTask] = {}
     for scope in {scope for scope, _ in needs}:
@@ -223,26 +236,26 @@ def _needs(trigger: Trigger) -> tuple[Scope, TaskId]:
     return Scope(name.project, name.domain), TaskId(name.project, name.domain, name.task, trigger.task_version)
 
 
-async def _free_names(
-    tx: Transaction, slots: Sequence[tuple[TriggerName, datetime]]
-) -> dict[tuple[TriggerName, datetime], str]:
+async def _free_names(tx: Transaction, slots: Sequence[tuple[TriggerName, datetime]]) -> list[str]:
     """The run name of each slot. One that somebody else's run has already gives way to the next candidate."""
-    names: dict[tuple[TriggerName, datetime], str] = {}
-    undecided = list(slots)
-    for salt in count():
-        candidates = {slot: RunId(slot[0].project, slot[0].domain, fire_name(*slot, salt)) for slot in undecided}
-        taken = await stored_runs.taken(tx, list(candidates.values()))
-        names |= {slot: run.name for slot, run in candidates.items() if run not in taken}
-        undecided = [slot for slot, run in candidates.items() if run in taken]
-        if not undecided:
+    candidates = [_candidate(trigger, slot, 0) for trigger, slot in slots]
+    for salt in count(1):
+        taken = await stored_runs.taken(tx, candidates)
+        if not taken:
             break
-    return names
+        candidates = [
+            _candidate(*slot, salt) if run in taken else run for slot, run in zip(slots, candidates, strict=True)
+        ]
+    return [run.name for run in candidates]
 
 
-def _order(trigger: Trigger, task: StoredTask, slot: datetime) -> RunOrder:
-    name = trigger.name
+def _candidate(trigger: TriggerName, slot: datetime, salt: int) -> RunId:
+    return RunId(trigger.project, trigger.domain, fire_name(trigger, slot, salt))
+
+
+def _order(scope: Scope, task: StoredTask, trigger: Trigger, slot: datetime) -> RunOrder:
     return RunOrder(
-        scope=Scope(name.project, name.domain),
+        scope=scope,
         task=task,
         trigger=trigger,
         source=SOURCE,

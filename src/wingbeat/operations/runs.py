@@ -148,6 +148,7 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
     start_time = meant_for if task.knows_start_time else None
     base = asked.base_dir if _allowed(asked.base_dir, defaults) else defaults.base.rstrip("/")
     run_id = RunId(order.scope.project, order.scope.domain, name)
+    output_base = _output_base(base, run_id)
     uploaded = _uploaded(order, offer, task)
     inputs = None
     if uploaded is None:
@@ -159,8 +160,8 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         task=order.task.ref,
         run_spec=wire.completed_run_spec(run_spec, start_time=start_time, raw_data_prefix=defaults.base),
         inputs=inputs,
-        input_uri=uploaded or _input_uri(_output_base(base, run_id)),
-        output_base=_output_base(base, run_id),
+        input_uri=uploaded or _input_uri(output_base),
+        output_base=output_base,
         kickoff_arg=offer.kickoff_arg,
         start_time=start_time,
         source=order.source,
@@ -207,7 +208,7 @@ async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -
 async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
     roots = [_root(run) for run in planned]
     await actions.insert(tx, roots)
-    await events.record(tx, [(ActionId(run.id, ROOT_ACTION), _queued(run)) for run in planned])
+    await events.record(tx, [(root.id, _queued(run)) for run, root in zip(planned, roots, strict=True)])
     entries = [
         Entry(AttemptId(root.id, 1), run.priority, run.lane, run.trigger and run.trigger.id, run.created_at)
         for run, root in zip(planned, roots, strict=True)

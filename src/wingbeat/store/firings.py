@@ -3,7 +3,7 @@
 It is always taken before anything else of a trigger is changed, several in the order of their ids.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -170,15 +170,20 @@ async def save(tx: Transaction, firings: Iterable[Firing]) -> None:
     )
 
 
-async def advance(tx: Transaction, firings: Iterable[Firing]) -> None:
-    """Move the watermarks of schedules that stay what they are: the narrow write of every fire."""
+async def advance(tx: Transaction, firings: Iterable[Firing], *, fired: Container[int] = ()) -> None:
+    """Move the watermarks of schedules that stay what they are: the narrow write of every fire.
+
+    The triggers in `fired` fired in this transaction.
+    """
+    now = to_micros(tx.now)
     await tx.update(
         """
         UPDATE schedule
-           SET decided_until = $2, next_fire_at = $3, wake_at = $4, started = $5, failures = 0, error = NULL
+           SET decided_until = $2, next_fire_at = $3, wake_at = $4, started = $5,
+               triggered_at = coalesce($6, triggered_at), failures = 0, error = NULL
          WHERE trigger_id = $1
         """,
-        [(firing.trigger_id, *_watermarks(firing)) for firing in firings],
+        [(firing.trigger_id, *_watermarks(firing), now if firing.trigger_id in fired else None) for firing in firings],
     )
 
 

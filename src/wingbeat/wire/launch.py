@@ -3,6 +3,7 @@
 What identifies an attempt is ours to say: neither a task's nor a run's environment overrides it.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,11 +104,14 @@ def parse(spec: bytes) -> Template | Failure:
     args = (*task.container.command, *task.container.args)
     if not args:
         return _bad("the task's container has neither command nor args")
+    retries = _retries(task.metadata.retries)
+    if isinstance(retries, Failure):
+        return retries
     return Template(
         args=args,
         env=MappingProxyType({pair.key: pair.value for pair in task.container.env}),
         image=task.container.image,
-        retries=_retries(task.metadata.retries),
+        retries=retries,
         code_bundle=_code_bundle(task),
     )
 
@@ -153,10 +157,14 @@ def _code_bundle(task: tasks_pb2.TaskTemplate) -> str | None:
     return next(named, None) or task.metadata.code_bundle_uri or None
 
 
-def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy:
+def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy | Failure:
     if not strategy.HasField("backoff"):
         return RetryPolicy(strategy.retries)
     backoff = strategy.backoff
+    if not 0 <= backoff.factor < math.inf:
+        return _bad(
+            f"the factor of the retries' back-off is {backoff.factor}: it must be a number that is not negative"
+        )
     cap = backoff.cap.ToTimedelta() if backoff.HasField("cap") else None
     return RetryPolicy(strategy.retries, Backoff(backoff.base.ToTimedelta(), backoff.factor or 1.0, cap))
 

@@ -102,8 +102,13 @@ def completed_run_spec(run_spec: bytes, *, start_time: datetime | None, raw_data
     if start_time is None:
         return _placed(run_spec, raw_data_prefix, with_start_time=True)
     # A message behind a message is both of them merged: what all runs of a trigger share is written once.
-    placed = _placed(run_spec, raw_data_prefix, with_start_time=False)
-    return placed + run_pb2.RunSpec(run_start_time=times.to_proto(start_time)).SerializeToString()
+    return _placed(run_spec, raw_data_prefix, with_start_time=False) + _start_time(start_time)
+
+
+@lru_cache(_CACHED)
+def _start_time(moment: datetime) -> bytes:
+    """The same for all triggers that fire on the hour."""
+    return run_pb2.RunSpec(run_start_time=times.to_proto(moment)).SerializeToString()
 
 
 @lru_cache(_CACHED)

@@ -92,7 +92,7 @@ class Link:
             begin = time.monotonic()
             try:
                 await self._stay_connected()
-            except (OSError, Unavailable) as error:
+            except (OSError, ValueError, Unavailable) as error:  # ValueError: it speaks nonsense
                 self._problem = error
                 log.warning("no agent: directory=%s error=%s", self._home.path, error)
             pause = min(2 * pause, _LONGEST_PAUSE) if time.monotonic() - begin < _LONGEST_PAUSE else _FIRST_PAUSE
