@@ -6,7 +6,7 @@ taken in this order: schedules, groups, queued actions, backlogs.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, islice
 
