@@ -1,6 +1,6 @@
 """Server, agent, zygotes, keepers and tasks are killed at random under a fan-out: nothing is lost, nothing is doubled.
 
-A failure prints its seed; WINGBEAT_CHAOS_SEED=<seed> kills in the same order again. WINGBEAT_SOAK=1 kills for a minute.
+A failure prints its seed; WINGBEAT_CHAOS_SEED=<seed> kills in the same order again. WINGBEAT_SOAK=1 kills more.
 """
 
 import asyncio
@@ -24,18 +24,20 @@ from wingbeat.wire.outcome import START_FAILED, STORAGE_AWAY
 
 SOAK = os.environ.get("WINGBEAT_SOAK") == "1"
 SEED = int(os.environ.get("WINGBEAT_CHAOS_SEED", random.randrange(10**6)))
-SECONDS, WIDTH, LINES = (60, 100, 2) if SOAK else (15, 40, 1)
+LINES = 2 if SOAK else 1
+LONG, SHORT = (60, 100), (60, 100) if SOAK else (15, 40)
+"""Seconds of killing, and the width of the fan-outs."""
 FLOWS = Path(__file__).parent / "flows"
 END_SECONDS = 150
 EXPLAINED = (START_FAILED, STORAGE_AWAY)
 """Failures that follow from the deaths of zygotes, and of the server that is the storage."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(SECONDS + END_SECONDS + 120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(LONG[0] + END_SECONDS + 120)]
 
 
 async def test_whatever_is_killed_every_run_succeeds_and_every_attempt_is_told_once(tmp_path: Path) -> None:
     server = Server(tmp_path / "server")
-    await endure(server, str(server.directory / "data" / "wingbeat.db"))
+    await endure(server, str(server.directory / "data" / "wingbeat.db"), *LONG)
 
 
 async def test_a_killed_database_loses_and_doubles_nothing_either(tmp_path: Path) -> None:
@@ -45,15 +47,17 @@ async def test_a_killed_database_loses_and_doubles_nothing_either(tmp_path: Path
             cluster.kill()
             cluster.start()
 
-        await endure(Server(tmp_path / "server", ("--database", cluster.url)), cluster.url, kill_database=kill)
+        await endure(Server(tmp_path / "server", ("--database", cluster.url)), cluster.url, *SHORT, kill_database=kill)
 
 
-async def endure(server: Server, database: str, *, kill_database: Callable[[], None] | None = None) -> None:
+async def endure(
+    server: Server, database: str, seconds: float, width: int, *, kill_database: Callable[[], None] | None = None
+) -> None:
     print(f"WINGBEAT_CHAOS_SEED={SEED}")
     supervised = Supervised(server, random.Random(SEED))
     killer = Killer(supervised, random.Random(SEED), kill_database)
     user = Client(server, server.directory.parent / "work")
-    runs = Runs(user, width=WIDTH, lines=LINES)
+    runs = Runs(user, width=width, lines=LINES)
     server.start()
     try:
         user.configure()
@@ -61,7 +65,7 @@ async def endure(server: Server, database: str, *, kill_database: Callable[[], N
             user.write(flow, (FLOWS / flow).read_text())
         user.flyte("deploy", "storm.py", "env")
         with supervised.kept_up(), runs.going_on() as client:
-            await asyncio.to_thread(killer.rage, SECONDS)
+            await asyncio.to_thread(killer.rage, seconds)
             runs.enough()
             told, _ = await asyncio.to_thread(client.communicate, timeout=END_SECONDS)
         ended = json.loads(told)
