@@ -92,11 +92,9 @@ def fire_name(trigger: TriggerName, slot: datetime, salt: int = 0) -> str:
     """
     at = slot.astimezone(UTC).isoformat(timespec="microseconds")
     parts = [trigger.project, trigger.domain, trigger.task, trigger.name, at, *([str(salt)] if salt else [])]
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return "r" + digest.hexdigest()[:24]
+    encoded = [part.encode() for part in parts]
+    data = b"".join([len(part).to_bytes(4, "big") + part for part in encoded])
+    return "r" + hashlib.sha256(data).hexdigest()[:24]
 
 
 def backfill_run_name(backfill: str, trigger: TriggerName, slot: datetime, salt: int = 0) -> str:

@@ -193,7 +193,17 @@ def _slots(schedule: Schedule, after: datetime, anchor: datetime) -> Iterator[da
     slot = next_after(schedule, after, anchor)
     while slot is not None:
         yield slot
-        slot = next_after(schedule, slot, anchor)
+        slot = _following(schedule, slot)
+
+
+def _following(schedule: Schedule, slot: datetime) -> datetime | None:
+    """The slot after this one."""
+    if isinstance(schedule, Cron):
+        return schedule.next_after(slot)
+    try:
+        return slot + schedule.period
+    except OverflowError:
+        return None
 
 
 def _origin(schedule: Every | FixedRate, anchor: datetime) -> datetime:

@@ -25,9 +25,9 @@ _VERSION = re.compile(r"([0-9]+)\.([0-9]+)\.([0-9]+)")
 _CACHED = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TaskTraits:
-    """What of a TaskSpec decides how its runs are planned."""
+    """What of a TaskSpec decides how its runs are planned. Equal to nothing but itself: messages have no hash."""
 
     inputs: tuple[str, ...]
     defaults: tuple[common_pb2.NamedLiteral, ...]
@@ -129,13 +129,31 @@ def inline_inputs(
     The kickoff input is left to the runtime where the runtime fills it, and is set to `kickoff` otherwise, unless the
     caller gave it a value.
     """
+    shared = _shared_inputs(base, task, kickoff_arg) if given is None else None
+    if shared is not None:
+        return shared
     merged = inputs.merged(base, given)
-    marked = inputs.kickoff_arg(merged)
-    name = marked or kickoff_arg
-    if name and not (task.knows_start_time and marked) and name not in _names(given):
+    name = _to_fill(merged, task, kickoff_arg)
+    if name and name not in _names(given):
         inputs.fill_kickoff(merged, name, kickoff)
     inputs.add_defaults(merged, task.defaults)
     return merged.SerializeToString()
+
+
+@lru_cache(_CACHED)
+def _shared_inputs(base: bytes | None, task: TaskTraits, kickoff_arg: str) -> bytes | None:
+    """The inputs of all runs of a trigger; None when each gets its own kickoff time."""
+    merged = inputs.merged(base, None)
+    if _to_fill(merged, task, kickoff_arg):
+        return None
+    inputs.add_defaults(merged, task.defaults)
+    return merged.SerializeToString()
+
+
+def _to_fill(merged: common_pb2.Inputs, task: TaskTraits, kickoff_arg: str) -> str:
+    """The kickoff input that the runtime leaves to us, or empty."""
+    marked = inputs.kickoff_arg(merged)
+    return "" if task.knows_start_time and marked else marked or kickoff_arg
 
 
 def has_literals(given: bytes | None) -> bool:
