@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 WEEK = timedelta(weeks=1)
 ZONES = sorted(available_timezones() & zones._names())  # a host may add its own, such as "localtime"
 FIRES = 3
-EXAMPLES = 3
+EXAMPLES = 2
 """For each zone, of which there are about 600."""
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
