@@ -9,16 +9,7 @@ from wingbeat.core.ids import ROOT_ACTION, RunId, Scope, TaskId, TaskName, Trigg
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.core.run import Run
 from wingbeat.store import actions
-from wingbeat.store.database import (
-    Row,
-    Transaction,
-    Value,
-    from_micros,
-    maybe_micros,
-    maybe_moment,
-    placeholders,
-    to_micros,
-)
+from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_micros, maybe_moment, to_micros
 from wingbeat.store.filters import Arguments, Column, Columns
 from wingbeat.store.listing import Listing, fetch_page
 
@@ -26,7 +17,7 @@ Within = Scope | TaskName | TaskId | TriggerName
 """Whose runs a list shows. An empty part of a name narrows nothing."""
 
 MAX_NAMES = 1000
-"""Names in one statement."""
+"""Names in one statement: three parameters each, of which databases take some tens of thousands."""
 
 _TYPES = {
     "project": "text",
@@ -132,23 +123,18 @@ async def listed(tx: Transaction, root: Action) -> Listed:
 
 async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
     """Those of the names that some run has."""
-    by_scope: dict[tuple[str, str], list[str]] = {}
-    for run in names:
-        by_scope.setdefault((run.project, run.domain), []).append(run.name)
     found: set[RunId] = set()
-    for (project, domain), wanted in by_scope.items():
-        for first in range(0, len(wanted), MAX_NAMES):
-            chunk = wanted[first : first + MAX_NAMES]
-            rows = await tx.fetch(
-                f"""
-                SELECT name FROM run
-                 WHERE project = $1 AND domain = $2 AND name IN ({placeholders(3, len(chunk))})
-                """,
-                project,
-                domain,
-                *chunk,
-            )
-            found.update(RunId(project, domain, row["name"]) for row in rows)
+    for first in range(0, len(names), MAX_NAMES):
+        args = Arguments()
+        rows = await tx.fetch(
+            f"""
+            SELECT project, domain, name
+              FROM run
+             WHERE (project, domain, name) IN (VALUES {_keys(names[first : first + MAX_NAMES], args)})
+            """,
+            *args.values,
+        )
+        found.update(RunId(row["project"], row["domain"], row["name"]) for row in rows)
     return found
 
 
