@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Generator
-from importlib.util import find_spec
 
 import pytest
 
@@ -84,7 +83,6 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif(not find_spec("pandas") or not find_spec("pyarrow"), reason="needs pandas and pyarrow")
 def test_tables_go_from_the_client_to_tasks_and_back(user: Client) -> None:
     user.write("tables.py", TABLES)
     result = user.python(SHIP_TABLES, variables=user.configure())

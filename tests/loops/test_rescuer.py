@@ -32,10 +32,11 @@ class AwayDatabase:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.away = False
+        self.error: Exception = Unavailable("the database cannot be reached")
 
     def __getattr__(self, name: str) -> Any:
         if self.away:
-            raise Unavailable("the database cannot be reached")
+            raise self.error
         return getattr(self._database, name)
 
 
@@ -108,6 +109,23 @@ async def test_a_node_that_cannot_renew_stops_what_others_may_take(
         timer.seconds += 1
         await node.rescuer.tick()
         assert executor.stopped == ([attempt_key("r")] if company else [])
+
+
+async def test_a_renewal_that_fails_of_anything_else_stops_them_too(database: Database, tmp_path: Path) -> None:
+    away, timer, executor = AwayDatabase(database), Timer(), FakeExecutor()
+    away.error = FailedPrecondition("this node must not join the others")
+    await database.write(lambda tx: enqueue(tx, "r"))
+    async with OneNode(away, executor, blobs_in(tmp_path), monotonic=timer) as node:  # pyright: ignore
+        await node.rescuer.join()
+        await other(database).join()
+        await node.rescuer.tick()
+        await node.dispatcher.tick()
+        await node.hear()
+        away.away = True
+        timer.seconds += STOP_AFTER_SECONDS
+        with pytest.raises(FailedPrecondition):
+            await node.rescuer.tick()
+        assert executor.stopped == [attempt_key("r")]
 
 
 async def test_a_database_that_says_nothing_is_away(database: Database, tmp_path: Path) -> None:

@@ -154,6 +154,16 @@ def test_retries_are_the_tasks() -> None:
     assert parsed.retries == RetryPolicy(4, Backoff(timedelta(seconds=2), 1.5, timedelta(seconds=9)))
 
 
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -1.0])
+def test_a_back_off_that_is_no_number_is_refused_before_anything_is_tried(factor: float) -> None:
+    backoff = literals_pb2.Backoff(base=Duration(seconds=2), factor=factor)
+    task = tasks_pb2.TaskTemplate(type="python", container=tasks_pb2.Container(args=["a0"]))
+    task.metadata.retries.CopyFrom(literals_pb2.RetryStrategy(retries=4, backoff=backoff))
+    failure = parse(task_definition_pb2.TaskSpec(task_template=task).SerializeToString())
+    assert isinstance(failure, Failure)
+    assert "factor of the retries' back-off" in failure.message
+
+
 def test_templates_forget_the_least_recently_used() -> None:
     templates = Templates(size=2)
     templates.add("a", task_spec())
