@@ -99,6 +99,17 @@ async def test_domains_of_a_request_must_be_configured(client: Client) -> None:
     await create(client, id="birds", domains=[pb.Domain(id="development")])
     with pytest.raises(RpcError, match="'staging' is not configured"):
         await create(client, id="fish", domains=[pb.Domain(id="staging")])
+    await update(client, pb.Project(id="birds", name="Birds", domains=[pb.Domain(id="production")]))
+    with pytest.raises(RpcError, match="'staging' is not configured"):
+        await update(client, pb.Project(id="birds", domains=[pb.Domain(id="production"), pb.Domain(id="staging")]))
+    assert (await get(client, "birds")).name == "Birds"
+
+
+async def test_texts_are_measured_in_characters(client: Client) -> None:
+    await create(client, id="birds", description="€" * 300)
+    assert (await get(client, "birds")).description == "€" * 300
+    with pytest.raises(RpcError, match="has 301 characters"):
+        await update(client, pb.Project(id="birds", description="€" * 301))
 
 
 async def test_list_leaves_archived_projects_out_unless_it_is_filtered(client: Client) -> None:
@@ -122,5 +133,8 @@ async def test_list_goes_page_by_page_and_limit_zero_is_no_limit(client: Client)
     second = await listed(client, pb.ListProjectsRequest(limit=50, sort_by=sort, token=first.token))
     assert [project.id for project in (*first.projects, *second.projects)] == names
     assert second.token == ""
+    newest = list_pb2.Sort(key="identifier", direction=list_pb2.Sort.DESCENDING)
+    assert await ids(client, limit=2, sort_by=newest) == ["p59", "p58"]
+    assert await ids(client, filters="value_in(name,;)+eq(state,0)+contains(identifier,p1)") == names[10:20]
     with pytest.raises(RpcError, match="invalid_argument: token '10abc'"):
         await listed(client, pb.ListProjectsRequest(limit=50, token="10abc"))

@@ -1,16 +1,21 @@
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, timedelta
 
 import pytest
-from flyteidl2.common import identifier_pb2, list_pb2
+from flyteidl2.common import identifier_pb2, list_pb2, phase_pb2
 from flyteidl2.core import tasks_pb2
 from flyteidl2.task import common_pb2, environment_pb2
 from flyteidl2.task import task_definition_pb2 as tasks
 from flyteidl2.task import task_service_pb2 as pb
 
-from tests.conftest import T0
+from tests.conftest import T0, FakeClock
+from tests.deployed import DEFAULTS, DOMAINS
 from tests.rpc.calling import Client, RpcError, serving
+from wingbeat.core.ids import Scope, TaskId
 from wingbeat.core.project import Domains
-from wingbeat.operations import projects
+from wingbeat.operations import projects, runs
+from wingbeat.operations.runs import RunRequest
+from wingbeat.rpc.identity import Caller
 from wingbeat.rpc.service import broken_promises
 from wingbeat.rpc.task_service import Tasks
 from wingbeat.store.database import Database
@@ -29,7 +34,7 @@ HOURLY = cron("0 * * * *")
 @pytest.fixture
 async def client(database: Database) -> AsyncGenerator[Client]:
     await database.write(lambda tx: projects.seed(tx, ["birds"]))
-    async with serving([Tasks(database, Domains.of(["development"]))]) as client:
+    async with serving([Tasks(database, Domains.of(["development"]), identify=lambda _: Caller("ann"))]) as client:
         yield client
 
 
@@ -98,7 +103,7 @@ async def test_task_comes_back_as_it_was_deployed(client: Client) -> None:
     assert found.metadata.short_description == "Flies"
     assert found.metadata.deployed_at.ToDatetime() == T0.replace(tzinfo=None)
     assert not found.metadata.HasField("triggers_summary")
-    assert not found.metadata.HasField("deployed_by")
+    assert found.metadata.deployed_by.user.id.subject == "ann"
 
 
 async def test_version_that_was_never_deployed_is_not_found(client: Client) -> None:
@@ -168,7 +173,8 @@ async def test_known_filter_picks_entrypoints(client: Client) -> None:
     known = pb.ListTasksRequest.KnownFilter
     assert names(await listed(client, known=[known(is_entrypoint=True)])) == ["env.main"]
     assert names(await listed(client, known=[known(is_entrypoint=False)])) == ["env.side"]
-    assert names(await listed(client, known=[known(deployed_by="ann")])) == []
+    assert names(await listed(client, known=[known(deployed_by="bob")])) == []
+    assert len(names(await listed(client, known=[known(deployed_by="ann")]))) == 2
     assert len(names(await listed(client, known=[known()]))) == 2
 
 
@@ -184,14 +190,65 @@ async def test_lists_refuse_what_they_do_not_understand(client: Client) -> None:
 async def test_versions_are_listed_page_by_page(client: Client) -> None:
     for version in ("v1", "v2", "v3"):
         await deploy(client, task_id(version=version))
-    seen: list[str] = []
-    token = ""
-    for _ in range(2):
-        request = pb.ListVersionsRequest(
-            task_name=tasks.TaskName(project="birds", domain="development", name="env.main"),
-            request=list_pb2.ListRequest(limit=2, token=token),
-        )
-        answer = await client.call(f"{SERVICE}/ListVersions", request, pb.ListVersionsResponse)
-        seen += [each.version for each in answer.versions]
-        token = answer.token
-    assert (sorted(seen), token) == (["v1", "v2", "v3"], "")
+    first = await versions(client, limit=2)
+    second = await versions(client, limit=2, token=first.token)
+    seen = [each.version for each in (*first.versions, *second.versions)]
+    assert (sorted(seen), second.token) == (["v1", "v2", "v3"], "")
+    assert {each.deployed_by.user.id.subject for each in first.versions} == {"ann"}
+
+
+async def versions(client: Client, name: str = "env.main", limit: int = 0, token: str = "") -> pb.ListVersionsResponse:
+    request = pb.ListVersionsRequest(
+        task_name=tasks.TaskName(project="birds", domain="development", name=name),
+        request=list_pb2.ListRequest(limit=limit, token=token),
+    )
+    return await client.call(f"{SERVICE}/ListVersions", request, pb.ListVersionsResponse)
+
+
+async def start_run(database: Database, name: str, version: str) -> None:
+    task = TaskId("birds", "development", "env.main", version)
+    order = RunRequest(Scope("birds", "development"), task, name=name)
+    await database.write(lambda tx: runs.create(tx, order, defaults=DEFAULTS, domains=DOMAINS, fresh_name=name))
+
+
+async def test_tasks_and_their_versions_show_their_latest_run(
+    client: Client, database: Database, clock: FakeClock
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        await deploy(client, task_id(version=version))
+        clock.forward(timedelta(minutes=1))
+    await deploy(client, task_id("env.side"))
+    for name, version in (("first", "v1"), ("second", "v2"), ("third", "v1")):
+        await start_run(database, name, version)
+        clock.forward(timedelta(minutes=1))
+    shown = {task.task_id.name: task.task_summary for task in (await listed(client)).tasks}
+    assert not shown["env.side"].HasField("latest_run")
+    latest = shown["env.main"].latest_run
+    assert latest.run_id == identifier_pb2.RunIdentifier(project="birds", domain="development", name="third")
+    assert latest.run_time.ToDatetime(UTC) == T0 + timedelta(minutes=5)
+    assert (latest.phase, latest.root_task_name) == (phase_pb2.ACTION_PHASE_QUEUED, "env.main")
+    by_version = {each.version: each.latest_run.run_id.name for each in (await versions(client)).versions}
+    assert by_version == {"v1": "third", "v2": "second", "v3": ""}
+
+
+async def test_page_behind_the_last_one_still_counts(client: Client) -> None:
+    for name in ("env.main", "env.side"):
+        await deploy(client, task_id(name))
+    token = (await listed(client, limit=1)).token
+    gone = list_pb2.Filter(function=list_pb2.Filter.EQUAL, field="version", values=["v9"])
+    assert (await listed(client, limit=1, token=token)).metadata.total == 2
+    answer = await listed(client, gone)
+    assert (names(answer), answer.metadata.total, answer.metadata.filtered_total) == ([], 2, 0)
+
+
+async def test_version_deployed_again_is_replaced_and_keeps_its_age(client: Client, clock: FakeClock) -> None:
+    await deploy(client)
+    clock.forward(timedelta(minutes=1))
+    await deploy(client, task_id(version="v2"))
+    clock.forward(timedelta(minutes=1))
+    await deploy(client, task_spec=spec(short="Sings"), triggers=[trigger("a")])
+    found = await details(client)
+    assert found.spec.documentation.short_description == "Sings"
+    assert found.metadata.deployed_at.ToDatetime(UTC) == T0
+    assert (await listed(client)).tasks[0].task_id.version == "v2"
+    assert (await versions(client, "env.unknown")).versions == []

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from wingbeat.core.action import TaskRef
+from wingbeat.core.action import Phase, TaskRef
+from wingbeat.core.ids import RunId
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ class StoredTask:
     @property
     def ref(self) -> TaskRef:
         return self.task.ref
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """The run that was created last, of a task or of one version."""
+
+    run: RunId
+    task: str
+    phase: Phase
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,19 @@
 """flyteidl2.task.TaskService."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from connectrpc.request import RequestContext
 from flyteidl2.task import task_service_pb2 as pb
 from flyteidl2.task.task_service_connect import TaskService
 
-from wingbeat.core.ids import TaskId
-from wingbeat.core.listing import Page
 from wingbeat.core.project import Domains
-from wingbeat.core.task import StoredTask, Task, TaskCounts
+from wingbeat.core.task import StoredTask
 from wingbeat.core.trigger import Trigger
 from wingbeat.operations import tasks
 from wingbeat.rpc.identity import Identify, nobody
+from wingbeat.store import latest_runs, triggers
 from wingbeat.store import tasks as stored
-from wingbeat.store import triggers
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import listing
 from wingbeat.wire import tasks as wire
@@ -48,13 +46,23 @@ class Tasks(TaskService):
         query = wire.query_from_proto(request)
         project, domain = request.project_id.name, request.project_id.domain
 
-        async def body(tx: Transaction) -> tuple[Page[Task], Mapping[TaskId, Sequence[Trigger]], TaskCounts]:
+        async def body(tx: Transaction) -> pb.ListTasksResponse:
             page = await stored.list_tasks(tx, query, project=project, domain=domain)
-            with_triggers = await triggers.of_versions(tx, [task.ref.id for task in page.items])
-            return page, with_triggers, await stored.count(tx, query, project=project, domain=domain)
+            versions = [task.ref.id for task in page.items]
+            return wire.tasks_page(
+                page,
+                await triggers.of_versions(tx, versions),
+                await latest_runs.of_tasks(tx, [version.task_name for version in versions]),
+                await stored.count(tx, query, project=project, domain=domain),
+            )
 
-        return wire.tasks_page(*await self._database.read(body))
+        return await self._database.read(body)
 
     async def list_versions(self, request: pb.ListVersionsRequest, ctx: Context) -> pb.ListVersionsResponse:
         query, task = listing.from_proto(request.request), wire.name_from_proto(request.task_name)
-        return wire.versions_page(await self._database.read(lambda tx: stored.list_versions(tx, query, task)))
+
+        async def body(tx: Transaction) -> pb.ListVersionsResponse:
+            page = await stored.list_versions(tx, query, task)
+            return wire.versions_page(page, await latest_runs.of_versions(tx, [each.ref.id for each in page.items]))
+
+        return await self._database.read(body)

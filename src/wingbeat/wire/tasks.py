@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from flyteidl2.common import identifier_pb2, phase_pb2
 from flyteidl2.task import common_pb2, environment_pb2, task_definition_pb2, task_service_pb2
 
 from wingbeat.core.action import TaskRef
 from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import Filter, Function, ListQuery, Page
-from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment, function_name
+from wingbeat.core.task import LatestRun, StoredTask, Task, TaskCounts, TaskDeployment, function_name
 from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.wire import identities, listing, times
 from wingbeat.wire.triggers import shorten, task_trigger
@@ -91,14 +92,17 @@ def details(stored: StoredTask, with_triggers: Sequence[Trigger]) -> task_defini
 
 
 def tasks_page(
-    page: Page[Task], triggers_of: Mapping[TaskId, Sequence[Trigger]], counts: TaskCounts
+    page: Page[Task],
+    triggers_of: Mapping[TaskId, Sequence[Trigger]],
+    latest: Mapping[TaskName, LatestRun],
+    counts: TaskCounts,
 ) -> task_service_pb2.ListTasksResponse:
     return task_service_pb2.ListTasksResponse(
         tasks=[
             task_definition_pb2.Task(
                 task_id=id_to_proto(task.ref.id),
                 metadata=_metadata(task, triggers_of.get(task.ref.id, ())),
-                task_summary=task_definition_pb2.TaskSummary(),
+                task_summary=task_definition_pb2.TaskSummary(latest_run=_latest_run(latest.get(task.ref.id.task_name))),
             )
             for task in page.items
         ],
@@ -109,17 +113,31 @@ def tasks_page(
     )
 
 
-def versions_page(page: Page[Task]) -> task_service_pb2.ListVersionsResponse:
+def versions_page(page: Page[Task], latest: Mapping[TaskId, LatestRun]) -> task_service_pb2.ListVersionsResponse:
     return task_service_pb2.ListVersionsResponse(
         versions=[
             task_service_pb2.ListVersionsResponse.VersionResponse(
                 version=task.ref.id.version,
                 deployed_at=times.to_proto(task.created_at),
                 deployed_by=identities.to_proto(task.deployed_by),
+                latest_run=_latest_run(latest.get(task.ref.id)),
             )
             for task in page.items
         ],
         token=page.next_token,
+    )
+
+
+def _latest_run(latest: LatestRun | None) -> task_definition_pb2.LatestRunSummary | None:
+    """None: there is none that is kept."""
+    if latest is None:
+        return None
+    run = latest.run
+    return task_definition_pb2.LatestRunSummary(
+        run_id=identifier_pb2.RunIdentifier(project=run.project, domain=run.domain, name=run.name),
+        run_time=times.to_proto(latest.created_at),
+        phase=phase_pb2.ActionPhase.Name(latest.phase.value),
+        root_task_name=latest.task,
     )
 
 
