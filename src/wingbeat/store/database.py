@@ -20,6 +20,10 @@ T = TypeVar("T")
 Value = str | bytes | int | bool | None
 """What a statement takes."""
 
+READ_SECONDS = 10.0
+"""No read takes longer: SQLite counts the whole body, PostgreSQL each statement."""
+TOO_SLOW = f"the database gave up reading after {READ_SECONDS:.0f} s: ask for less"
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PASSWORD = re.compile(r"(?:(?<=://)([^:@/]*):.*(?=@)|(?<=[?&]password=)[^&]*)")
@@ -89,7 +93,10 @@ class Database(Protocol):
         ...
 
     async def read(self, body: Body[T]) -> T:
-        """Run `body` on one consistent snapshot."""
+        """Run `body` on one consistent snapshot. It may run again from its start, when it turns out to take long.
+
+        Raises ResourceExhausted after `READ_SECONDS`.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from wingbeat.core.listing import ListQuery, Page, Sort
-from wingbeat.errors import InvalidArgument
+from wingbeat.errors import InvalidArgument, ResourceExhausted
 from wingbeat.store.database import Row, Transaction, Value
 from wingbeat.store.filters import Arguments, Columns, Kind, conditions, storable
 
@@ -43,12 +43,19 @@ async def fetch_page(
     after = f" AND {_after(terms, _read_token(query.token, terms), args)}" if query.token else ""
     keys = ", ".join(f"{term.sql} AS sort_key_{number}" for number, term in enumerate(terms))
     order = ", ".join(f"{term.sql} {term.direction}" for term in terms)
-    rows = await tx.fetch(
-        f"SELECT {listing.select}, {keys} FROM {source}{after} ORDER BY {order} LIMIT {args.add(query.limit + 1)}",
-        *args.values,
-    )
+    sql = f"SELECT {listing.select}, {keys} FROM {source}{after} ORDER BY {order} LIMIT {args.add(query.limit + 1)}"
+    try:
+        rows = await tx.fetch(sql, *args.values)
+    except ResourceExhausted as error:
+        raise ResourceExhausted(_narrowable(query, str(error))) from error
     more = len(rows) > query.limit
     return Page(rows[: query.limit], _write_token(rows[query.limit - 1], terms) if more else "")
+
+
+def _narrowable(query: ListQuery, problem: str) -> str:
+    filters = ", ".join(f"{each.field} {each.function}" for each in query.filters) or "none"
+    order = ", ".join(each.field for each in query.sort) or "the list's own"
+    return f"{problem} of this list, in a smaller scope or with other filters or another order ({filters}; {order})"
 
 
 def matching(listing: Listing, query: ListQuery, *, scope: Sequence[str], args: Arguments) -> str:

@@ -10,10 +10,10 @@ from typing import TypeVar
 import asyncpg
 
 from wingbeat.clock import Clock
-from wingbeat.errors import Conflict, InvalidArgument, StartError, Unavailable
+from wingbeat.errors import Conflict, InvalidArgument, ResourceExhausted, StartError, Unavailable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
-from wingbeat.store.database import Body, Row, Value, unique, without_password
+from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Body, Row, Value, unique, without_password
 from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
 
@@ -26,7 +26,7 @@ _BEGIN_WRITE = (
     " SET LOCAL idle_in_transaction_session_timeout = '10s'"
 )
 _BEGIN_READ = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s';"
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {1000 * READ_SECONDS:.0f};"
     " SET LOCAL idle_in_transaction_session_timeout = '30s'"
 )
 _MIGRATION_LOCK = 0x77696E67  # "wing"
@@ -66,6 +66,14 @@ class PostgresqlTransaction:
         self.topics.extend(topics)
 
 
+class _Reading(PostgresqlTransaction):
+    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+        try:
+            return await super().fetch(sql, *args)
+        except asyncpg.QueryCanceledError as error:
+            raise ResourceExhausted(TOO_SLOW) from error
+
+
 class PostgresqlDatabase:
     shared = True
 
@@ -89,12 +97,12 @@ class PostgresqlDatabase:
         raise AssertionError("unreachable")
 
     async def _try_write(self, body: Body[T]) -> tuple[T, list[str]]:
-        async with self._transaction(_BEGIN_WRITE) as tx:
+        async with self._transaction(_BEGIN_WRITE, PostgresqlTransaction) as tx:
             result = await body(tx)
         return result, tx.topics
 
     async def read(self, body: Body[T]) -> T:
-        async with self._transaction(_BEGIN_READ) as tx:
+        async with self._transaction(_BEGIN_READ, _Reading) as tx:
             return await body(tx)
 
     async def close(self) -> None:
@@ -102,12 +110,14 @@ class PostgresqlDatabase:
         await self._pool.close()
 
     @asynccontextmanager
-    async def _transaction(self, begin: str) -> AsyncGenerator[PostgresqlTransaction]:
+    async def _transaction(
+        self, begin: str, kind: type[PostgresqlTransaction]
+    ) -> AsyncGenerator[PostgresqlTransaction]:
         try:
             async with self._pool.acquire() as connection:
                 await connection.execute(begin)
                 try:
-                    yield PostgresqlTransaction(connection, await self._now(connection))
+                    yield kind(connection, await self._now(connection))
                     await connection.execute("COMMIT")
                 except Exception:
                     await _roll_back(connection)
