@@ -17,7 +17,7 @@ from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import parse
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.loops.backfiller import Backfiller
-from wingbeat.operations import actions, backfills, firing, projects, triggers
+from wingbeat.operations import backfills, ending, firing, projects, triggers
 from wingbeat.operations.backfills import Shown
 from wingbeat.operations.firing import Firer
 from wingbeat.store import fire_lists, runs
@@ -78,7 +78,7 @@ async def end_runs(database: Database) -> int:
         query = ListQuery(limit=200, filters=(Filter("phase", Function.VALUE_NOT_IN, tuple(phases)),))
         page = await runs.list_page(tx, query, within=Scope(TASK.project, TASK.domain))
         for each in page.items:
-            await actions.abort(tx, ActionId(each.root.id.run, ROOT_ACTION), "over")
+            await ending.abort(tx, ActionId(each.root.id.run, ROOT_ACTION), "over")
         return len(page.items)
 
     return await database.write(body)

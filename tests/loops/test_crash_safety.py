@@ -16,7 +16,7 @@ from tests.queued_runs import enqueue, root, root_of, task_spec
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Phase
 from wingbeat.core.launch import ExecutionPhase, attempt_of
-from wingbeat.operations import actions
+from wingbeat.operations import ending
 from wingbeat.store import actions as stored
 from wingbeat.store import queue
 from wingbeat.store.database import Database
@@ -114,7 +114,7 @@ class Story:
                 for number in range(rounds):
                     await node.round(fuse.after)
                     if number == 2:
-                        await self.database.write(lambda tx: actions.abort(tx, root_of(self.name("stuck")), "enough"))
+                        await self.database.write(lambda tx: ending.abort(tx, root_of(self.name("stuck")), "enough"))
                     await let_tasks_run(self.executor, self.blobs)
         except Killed:
             return

@@ -10,7 +10,7 @@ from tests.queued_runs import attempt_key, enqueue, root, root_of, task_spec
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Phase
 from wingbeat.errors import Unavailable
-from wingbeat.operations import actions
+from wingbeat.operations import ending
 from wingbeat.store import actions as stored
 from wingbeat.store.database import Database
 
@@ -62,7 +62,7 @@ async def test_a_node_takes_no_more_than_it_has_slots_for(
         await node.dispatcher.tick()
         assert len(executor.launches) == 2
         done = next(iter(executor.launches)).split("/")[2]
-        await database.write(lambda tx: actions.abort(tx, root_of(done), "enough"))
+        await database.write(lambda tx: ending.abort(tx, root_of(done), "enough"))
         await node.dispatcher.tick()
         assert len(executor.launches) == 3
 

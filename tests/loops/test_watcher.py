@@ -15,7 +15,7 @@ from wingbeat.core.action import Action, Attempt, Phase
 from wingbeat.core.launch import ExecutionPhase, ExitReason, Status
 from wingbeat.core.log_index import LogIndex
 from wingbeat.core.retry import LOST
-from wingbeat.operations import actions
+from wingbeat.operations import actions, ending
 from wingbeat.store import actions as stored
 from wingbeat.store.database import Database
 
@@ -94,7 +94,7 @@ async def test_an_aborted_action_is_stopped_and_its_log_kept(
         await executor.run(KEY)
         await executor.write(KEY, b"so far\n")
         await node.round()
-        await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
+        await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
         await node.round()
         await node.round()
     action, (attempt,) = await state(database)
@@ -109,7 +109,7 @@ async def test_a_stop_that_fails_is_asked_for_until_it_succeeds(
     await database.write(lambda tx: enqueue(tx, "r"))
     async with OneNode(database, executor, blobs) as node:
         await node.dispatcher.tick()
-        await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
+        await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
         await node.hear()
         executor.away = True
         pauses = [await node.watcher.tick() for _ in range(20)]

@@ -8,7 +8,7 @@ from wingbeat.core.action import Attempt, ErrorKind, Failure, Outcome, Phase, Su
 from wingbeat.core.ids import AttemptId
 from wingbeat.core.retry import LOST, Backoff, RetryPolicy
 from wingbeat.errors import FailedPrecondition, NotFound
-from wingbeat.operations import actions, nodes
+from wingbeat.operations import actions, ending, nodes
 from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.store import actions as stored
 from wingbeat.store import events, queue
@@ -117,7 +117,7 @@ async def test_a_finished_action_is_never_overwritten(database: Database) -> Non
     claim = await claim_one(database)
     assert await finish(database, claim, Success())
     assert not await finish(database, claim, ERROR)
-    assert not await database.write(lambda tx: actions.abort(tx, root_of("r"), "late"))
+    assert not await database.write(lambda tx: ending.abort(tx, root_of("r"), "late"))
     assert (await database.read(lambda tx: root(tx, "r"))).phase is Phase.SUCCEEDED
 
 
@@ -139,7 +139,7 @@ async def test_what_already_runs_cannot_be_released(database: Database) -> None:
 async def test_an_abort_ends_the_attempt_and_frees_the_node(database: Database) -> None:
     claim = await claim_one(database)
     await database.write(lambda tx: actions.started(tx, claim.id, claim.token, at=tx.now))
-    assert await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
+    assert await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
     action = await database.read(lambda tx: root(tx, "r"))
     assert (action.phase, action.abort_reason, action.ended_at) == (Phase.ABORTED, "enough", T0)
     assert [attempt.phase for attempt in await attempts(database)] == [Phase.ABORTED]
@@ -148,10 +148,10 @@ async def test_an_abort_ends_the_attempt_and_frees_the_node(database: Database) 
 
 
 async def test_an_abort_takes_an_action_out_of_the_queue(database: Database) -> None:
-    assert await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
-    assert not await database.write(lambda tx: actions.abort(tx, root_of("r"), "again"))
+    assert await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
+    assert not await database.write(lambda tx: ending.abort(tx, root_of("r"), "again"))
     with pytest.raises(NotFound, match="run 'unknown' has no action 'a0'"):
-        await database.write(lambda tx: actions.abort(tx, root_of("unknown"), "x"))
+        await database.write(lambda tx: ending.abort(tx, root_of("unknown"), "x"))
     assert await database.write(lambda tx: actions.claim(tx, "n1", 1)) == []
 
 
@@ -181,7 +181,7 @@ async def test_an_action_that_only_gets_lost_fails_in_the_end(database: Database
 
 async def test_a_log_is_kept_whatever_became_of_the_attempt(database: Database) -> None:
     claim = await claim_one(database)
-    await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
+    await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
     await database.write(lambda tx: actions.keep_log(tx, claim.id, "s3://log"))
     (attempt,) = await attempts(database)
     assert (attempt.phase, attempt.log_uri) == (Phase.ABORTED, "s3://log")

@@ -10,7 +10,7 @@ from wingbeat.core.child import TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.errors import AlreadyExists, Conflict, NotFound
-from wingbeat.operations import actions, children, runs
+from wingbeat.operations import actions, children, ending, runs
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
@@ -132,18 +132,18 @@ async def test_an_abort_ends_everything_below_and_nothing_that_is_over(database:
     await claim(database)
     await enqueue(database, "grandchild", parent="running")
     await enqueue(database, "queued")
-    assert await database.write(lambda tx: actions.abort(tx, ActionId(RUN, "a0"), "enough"))
+    assert await database.write(lambda tx: ending.abort(tx, ActionId(RUN, "a0"), "enough"))
     assert await phases(database) == {"done": Phase.SUCCEEDED, "running": Phase.ABORTED, "queued": Phase.ABORTED}
     grandchild = await database.read(lambda tx: stored.find(tx, ActionId(RUN, "grandchild")))
     assert grandchild is not None
     assert (grandchild.phase, grandchild.abort_reason) == (Phase.ABORTED, "enough")
     assert await database.read(lambda tx: queue.held(tx, "n1")) == []
-    assert not await database.write(lambda tx: actions.abort(tx, ActionId(RUN, "a0"), "again"))
+    assert not await database.write(lambda tx: ending.abort(tx, ActionId(RUN, "a0"), "again"))
 
 
 async def test_aborting_one_child_leaves_its_brothers_alone(database: Database) -> None:
     await enqueue(database, "c1", "c2")
-    await database.write(lambda tx: actions.abort(tx, ActionId(RUN, "c1"), "not needed"))
+    await database.write(lambda tx: ending.abort(tx, ActionId(RUN, "c1"), "not needed"))
     assert await phases(database) == {"c1": Phase.ABORTED, "c2": Phase.QUEUED}
 
 

@@ -19,7 +19,7 @@ from wingbeat.core.action import ErrorKind, Failure, Phase, Success
 from wingbeat.core.ids import Scope
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
-from wingbeat.operations import actions, runs
+from wingbeat.operations import actions, current, runs
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.actions_service import Actions
@@ -184,7 +184,7 @@ async def test_an_update_tells_how_the_cache_served_the_attempt_that_is_made(
     async def update(name: str, attempt: int, status: catalog_pb2.CatalogCacheStatus) -> int:
         status_of = run_definition_pb2.ActionStatus(cache_status=status, phase=phase_pb2.ACTION_PHASE_SUCCEEDED)
         await service.update(pb.UpdateRequest(action_id=identifier(name), attempt=attempt, status=status_of), CTX)
-        action = await database.read(lambda tx: actions.get(tx, wire_actions.action_id(identifier(name))))
+        action = await database.read(lambda tx: current.get(tx, wire_actions.action_id(identifier(name))))
         assert action.phase is Phase.QUEUED
         return action.cache_status
 

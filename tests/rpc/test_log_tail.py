@@ -18,7 +18,7 @@ from wingbeat.core.child import TraceChild
 from wingbeat.core.ids import ActionId
 from wingbeat.core.log_index import LogIndex
 from wingbeat.errors import NotFound
-from wingbeat.operations import actions, children
+from wingbeat.operations import actions, children, ending
 from wingbeat.rpc.log_tail import LONGEST_LINE, PATIENCE, Batch, LogTail, _Chunk, _Lines
 from wingbeat.rpc.pulse import with_pulse
 from wingbeat.store import actions as stored
@@ -193,7 +193,7 @@ async def test_a_quiet_attempt_gives_signs_of_life(
 async def test_an_attempt_that_never_begins_has_an_empty_log(database: Database, tail: LogTail) -> None:
     await database.write(lambda tx: enqueue(tx, "r"))
     reader = Reader(tail, number=2)
-    await database.write(lambda tx: actions.abort(tx, root_of("r"), "enough"))
+    await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
     assert await reader.end() == ""
 
 

@@ -42,6 +42,19 @@ async def test_nobody_claims_before_the_time(database: Database, clock: FakeCloc
     assert await database.read(queue.next_available_at) is None
 
 
+async def test_what_waits_for_no_time_is_claimed_by_nobody_until_it_is_released(
+    database: Database, clock: FakeClock
+) -> None:
+    waiting = Entry(AttemptId(root_of("waiting"), 1), 9, "", None, queue.NEVER)
+    await database.write(lambda tx: queue.add(tx, [waiting, entry("r")]))
+    clock.forward(timedelta(days=365 * 1000))
+    assert await database.read(queue.waiting_by_lane) == [("", 1)]
+    assert names(await claim(database)) == ["r"]
+    assert await database.read(queue.next_available_at) is None
+    await database.write(lambda tx: queue.release(tx, waiting.attempt, at=tx.now))
+    assert names(await claim(database)) == ["waiting"]
+
+
 async def test_each_claim_has_a_new_token(database: Database) -> None:
     await database.write(lambda tx: queue.add(tx, [entry("r")]))
     tokens: list[int] = []

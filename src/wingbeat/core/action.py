@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 from wingbeat.core.ids import ActionId, AttemptId, TaskId, TriggerName
+from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.errors import FailedPrecondition
 
 
@@ -161,6 +162,7 @@ class Action:
     duration_ms: int | None
     version: int
     """Grows with every change."""
+    timeouts: Timeouts = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from wingbeat.core.action import Action, Failure, Phase, TaskRef
 from wingbeat.core.ids import ActionId
+from wingbeat.core.timer import UNLIMITED, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class TaskChild(Child):
 
     lane: str
     """The name of the queue it asks for, or empty."""
+    timeouts: Timeouts = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from wingbeat.core.action import TaskRef, TriggerRef
 from wingbeat.core.ids import RunId
+from wingbeat.core.timer import UNLIMITED, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,5 @@ class Run:
     """What the task or the caller asked for and this server does not do, in words."""
     created_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeouts: Timeouts = UNLIMITED
+    """Of its root action."""

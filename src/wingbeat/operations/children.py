@@ -6,9 +6,9 @@ from wingbeat.core.action import Action, ActionType, Attempt, Phase, PhaseChange
 from wingbeat.core.child import Child, TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.errors import AlreadyExists, Conflict
-from wingbeat.operations.actions import get
+from wingbeat.operations.current import get
 from wingbeat.operations.runs import PRIORITY
-from wingbeat.store import actions, events, queue, tasks
+from wingbeat.store import actions, events, queue, tasks, timers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
 
@@ -22,11 +22,12 @@ async def enqueue(tx: Transaction, child: TaskChild) -> None:
     if await actions.find(tx, child.id) is not None:
         raise AlreadyExists(f"action {child.id.name!r} of run {child.id.run.name!r} exists already")
     await tasks.put_spec(tx, child.task.spec_digest, child.spec)
-    action = _action(tx, child, parent, ActionType.TASK, Phase.QUEUED)
+    action = replace(_action(tx, child, parent, ActionType.TASK, Phase.QUEUED), timeouts=child.timeouts)
     await actions.insert(tx, [action])
     await events.record(tx, [(action.id, PhaseChange(1, action.phase, tx.now, ""))])
     entry = Entry(AttemptId(child.id, 1), PRIORITY, child.lane, None, tx.now, parent=child.parent)
     await queue.add(tx, [entry])
+    await timers.add(tx, action.timeouts.when_created(entry.attempt, tx.now))
 
 
 async def record(tx: Transaction, trace: TraceChild) -> None:

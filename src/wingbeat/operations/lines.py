@@ -8,7 +8,7 @@ from wingbeat.core.admission import Admission
 from wingbeat.core.backlog import SUPERSEDED, Backlog, Cause, Unfired, skipped
 from wingbeat.core.ids import ActionId
 from wingbeat.core.trigger import Firing, serve
-from wingbeat.operations import actions, standing
+from wingbeat.operations import ending, standing
 from wingbeat.operations.triggers import ledger_row
 from wingbeat.store import fires, firings, unfinished
 from wingbeat.store.database import Transaction
@@ -81,7 +81,7 @@ async def cancel(tx: Transaction, others: Others, *, started: frozenset[int]) ->
     """Abort the others of the triggers that have started a run; a slot that could not start ends nothing."""
     for trigger_id in sorted(started & others.keys()):
         for root in others[trigger_id]:
-            await actions.abort(tx, root, CANCELLED)
+            await ending.abort(tx, root, CANCELLED)
 
 
 async def leave_out(tx: Transaction, unfired: Iterable[Unfired]) -> LeftOut:

@@ -12,7 +12,7 @@ from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument
 from wingbeat.operations import projects, tasks, triggers
-from wingbeat.store import actions, events, queue, runs
+from wingbeat.store import actions, events, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
@@ -175,6 +175,7 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         not_honoured=tuple(_not_honoured(task, asked, offer, defaults, uploaded)),
         created_at=now,
         labels=asked.labels,
+        timeouts=task.timeouts,
     )
 
 
@@ -214,6 +215,9 @@ async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
         for run, root in zip(planned, roots, strict=True)
     ]
     await queue.add(tx, entries)
+    await timers.add(
+        tx, [timer for root in roots for timer in root.timeouts.when_created(AttemptId(root.id, 1), root.created_at)]
+    )
     return roots
 
 
@@ -243,6 +247,7 @@ def _root(run: Run) -> Action:
         ended_at=None,
         duration_ms=None,
         version=1,
+        timeouts=run.timeouts,
     )
 
 

@@ -16,7 +16,7 @@ from wingbeat.core.action import Failure, Phase
 from wingbeat.core.child import ChildState, TraceChild
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import NotFound
-from wingbeat.operations import actions, children
+from wingbeat.operations import actions, children, current, ending
 from wingbeat.store import children as stored_children
 from wingbeat.store.changes import children_topic
 from wingbeat.store.database import Database, Transaction
@@ -78,7 +78,7 @@ class Actions(ActionsService):
     async def abort(self, request: pb.AbortRequest, ctx: Context) -> pb.AbortResponse:
         """Ends the action and all below it; one that is over stays what it is."""
         action, reason = wire_actions.action_id(request.action_id), request.reason or DEFAULT_REASON
-        await self._database.write(lambda tx: actions.abort(tx, action, reason))
+        await self._database.write(lambda tx: ending.abort(tx, action, reason))
         return pb.AbortResponse()
 
     async def update(self, request: pb.UpdateRequest, ctx: Context) -> pb.UpdateResponse:
@@ -106,5 +106,5 @@ _SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.Control
 
 async def _look(tx: Transaction, parent: ActionId, since: datetime | None) -> tuple[datetime, Sequence[ChildState]]:
     if since is None:
-        await actions.get(tx, parent)
+        await current.get(tx, parent)
     return tx.now, await stored_children.of_parent(tx, parent, since=since)

@@ -26,7 +26,7 @@ from wingbeat.core.launch import inputs_object, outputs_object
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import actions, projects, tasks, triggers
+from wingbeat.operations import current, projects, tasks, triggers
 from wingbeat.rpc import downloads
 from wingbeat.rpc.log_tail import Batch, LogTail
 from wingbeat.rpc.streams import closing
@@ -112,7 +112,7 @@ class DataProxy(DataProxyService):
         action_id = wire_actions.action_id(request.action_id)
 
         async def body(tx: Transaction) -> tuple[Action, Run | None]:
-            return await actions.get(tx, action_id), await runs.find(tx, action_id.run)
+            return await current.get(tx, action_id), await runs.find(tx, action_id.run)
 
         action, run = await self._database.read(body)
         response = pb.GetActionDataResponse(inputs_uri=inputs_object(action.input_uri))

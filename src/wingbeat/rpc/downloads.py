@@ -4,7 +4,7 @@ from flyteidl2.dataproxy import dataproxy_service_pb2 as pb
 
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import InvalidArgument, NotFound
-from wingbeat.operations import actions, tasks
+from wingbeat.operations import current, tasks
 from wingbeat.store import actions as stored_actions
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
@@ -31,7 +31,7 @@ def words(action_id: ActionId) -> str:
 async def _report(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str:
     if request.WhichOneof("source") != "action_attempt_id":
         raise InvalidArgument("a report belongs to an attempt: set action_attempt_id")
-    action = await actions.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
+    action = await current.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
     number = request.action_attempt_id.attempt or action.attempts
     for attempt in await stored_actions.attempts(tx, action.id):
         if attempt.id.number == number:
@@ -42,7 +42,7 @@ async def _report(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str
 async def _code(tx: Transaction, request: pb.CreateDownloadLinkRequest) -> str:
     match request.WhichOneof("source"):
         case "action_attempt_id":
-            action = await actions.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
+            action = await current.get(tx, wire_actions.action_id(request.action_attempt_id.action_id))
             spec = await stored_tasks.spec(tx, action.task.spec_digest) or b""
         case "task_id":
             spec = (await tasks.get(tx, wire_tasks.id_from_proto(request.task_id))).spec

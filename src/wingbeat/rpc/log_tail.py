@@ -13,7 +13,7 @@ from wingbeat.core.launch import key_of
 from wingbeat.core.log_index import LogIndex
 from wingbeat.errors import Unavailable
 from wingbeat.executors.base import Executor
-from wingbeat.operations import actions
+from wingbeat.operations import current
 from wingbeat.rpc.pulse import PULSE_SECONDS, with_pulse
 from wingbeat.rpc.streams import closing
 from wingbeat.store import actions as stored
@@ -74,7 +74,7 @@ class LogTail:
 
     async def _look(self, action: ActionId, number: int) -> "_Seen":
         async def body(tx: Transaction) -> _Seen:
-            found = await actions.get(tx, action)
+            found = await current.get(tx, action)
             wanted = number or found.attempts
             # What was made by no node has no log: a trace, whose lines are in the log of its parent.
             made = (item for item in await stored.attempts(tx, action) if item.node)

@@ -23,6 +23,7 @@ from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.loops.surveyor import Surveyor
+from wingbeat.loops.timekeeper import Timekeeper
 from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunDefaults
@@ -78,6 +79,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *node.loops,
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
+            Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
             Loop("surveyor", Surveyor(database, metrics).tick),
             _pruner(settings.runs.retention, database, storage, node.id, metrics),
             Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),

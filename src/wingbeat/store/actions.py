@@ -7,6 +7,7 @@ from types import MappingProxyType
 from wingbeat.core.action import Action, ActionType, Attempt, ErrorKind, Failure, Phase, TaskRef, TriggerRef
 from wingbeat.core.ids import ActionId, AttemptId, RunId, TaskId, TriggerName
 from wingbeat.core.listing import ListQuery, Page, Sort
+from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.errors import Conflict
 from wingbeat.store.changes import RUNS, children_topic, run_topic
 from wingbeat.store.database import (
@@ -16,6 +17,8 @@ from wingbeat.store.database import (
     from_micros,
     maybe_micros,
     maybe_moment,
+    maybe_span,
+    maybe_timedelta,
     to_micros,
 )
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
@@ -55,8 +58,14 @@ _TYPES = {
     "ended_at": "bigint",
     "duration_ms": "bigint",
     "version": "bigint",
+    "max_queued_time": "bigint",
+    "max_runtime": "bigint",
+    "deadline": "bigint",
 }
 COLUMNS = ", ".join(f"a.{name}" for name in _TYPES)
+"""Of `action a`."""
+
+TIMEOUT_COLUMNS = "a.max_queued_time, a.max_runtime, a.deadline"
 """Of `action a`."""
 
 FAILURE_COLUMNS = "t.error_code, t.error_kind, t.error_message, t.error_retryable"
@@ -226,6 +235,7 @@ def action_of(row: Row) -> Action:
         ended_at=maybe_moment(row["ended_at"]),
         duration_ms=row["duration_ms"],
         version=row["version"],
+        timeouts=timeouts_of(row),
     )
 
 
@@ -246,6 +256,14 @@ def trigger_of(row: Row) -> TriggerRef | None:
         return None
     name = TriggerName(row["task_project"], row["task_domain"], row["trigger_task"], row["trigger_name"])
     return TriggerRef(row["trigger_id"], name, row["trigger_revision"])
+
+
+def timeouts_of(row: Row) -> Timeouts:
+    """From a row with `TIMEOUT_COLUMNS`."""
+    queued, runtime, deadline = row["max_queued_time"], row["max_runtime"], row["deadline"]
+    if queued is None and runtime is None and deadline is None:
+        return UNLIMITED
+    return Timeouts(maybe_timedelta(queued), maybe_timedelta(runtime), maybe_timedelta(deadline))
 
 
 def failure_of(row: Row) -> Failure | None:
@@ -288,6 +306,9 @@ def _values(action: Action) -> tuple[Value, ...]:
         maybe_micros(action.ended_at),
         action.duration_ms,
         action.version,
+        maybe_span(action.timeouts.queued),
+        maybe_span(action.timeouts.runtime),
+        maybe_span(action.timeouts.deadline),
     )
 
 

@@ -14,6 +14,7 @@ EVERYTHING = "*"
 QUEUE = "queue"
 SCHEDULE = "schedule"
 RUNS = "runs"
+TIMERS = "timers"
 
 
 def run_topic(run: RunId) -> str:

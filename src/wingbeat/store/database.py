@@ -146,6 +146,14 @@ def maybe_moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
+def maybe_span(length: timedelta | None) -> int | None:
+    return None if length is None else length // _MICROSECOND
+
+
+def maybe_timedelta(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
+
+
 def placeholders(start: int, count: int) -> str:
     """`$start, $start+1, ...` for an IN list of `count` values."""
     return ", ".join(f"${number}" for number in range(start, start + count))

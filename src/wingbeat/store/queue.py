@@ -10,13 +10,17 @@ thousandth, and that one is not put off for ever by new runs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from wingbeat.core.action import Phase
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
 
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""What is available then is waited for and cannot be claimed: somebody else will say when it goes on."""
+_CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000"
+"""At some time: the words of the indexes, which only have entries that wait for a time before `NEVER`."""
 TURN_MICROS = 1_000_000
 """Between two entries of one run."""
 _TYPES = {
@@ -92,7 +96,7 @@ async def claim(tx: Transaction, node: str, limit: int) -> list[Entry]:
         f"""
         SELECT {_COLUMNS}
           FROM queue q
-         WHERE q.node IS NULL AND q.available_at <= $1
+         WHERE {_CAN_BE_CLAIMED} AND q.available_at <= $1
          ORDER BY q.priority DESC, q.turn, q.available_at, q.project, q.domain, q.run, q.action
          LIMIT $2{tx.skip_locked}
         """,
@@ -160,15 +164,15 @@ async def find(tx: Transaction, action: ActionId) -> Entry | None:
 
 async def next_available_at(tx: Transaction) -> datetime | None:
     """When the first of the waiting entries may be claimed."""
-    row = await tx.fetchrow("SELECT min(available_at) AS first FROM queue WHERE node IS NULL")
+    row = await tx.fetchrow(f"SELECT min(available_at) AS first FROM queue WHERE {_CAN_BE_CLAIMED}")
     return maybe_moment(row["first"]) if row else None
 
 
 async def waiting_by_lane(tx: Transaction) -> list[tuple[str, int]]:
     """How many entries may be claimed now and are not, by lane; the fullest first."""
     rows = await tx.fetch(
-        """
-        SELECT lane, count(*) AS waiting FROM queue WHERE node IS NULL AND available_at <= $1
+        f"""
+        SELECT lane, count(*) AS waiting FROM queue WHERE {_CAN_BE_CLAIMED} AND available_at <= $1
          GROUP BY lane ORDER BY waiting DESC, lane
         """,
         to_micros(tx.now),

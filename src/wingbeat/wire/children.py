@@ -9,7 +9,7 @@ from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.ids import TaskId
 from wingbeat.core.launch import error_object
 from wingbeat.errors import InvalidArgument, Unimplemented
-from wingbeat.wire import actions, tasks, times
+from wingbeat.wire import actions, tasks, timeouts, times
 
 TRACE_TYPE = "trace"
 ABORTED_CODE = "Aborted"
@@ -60,6 +60,7 @@ def _task(action: pb.Action) -> TaskChild:
         task=tasks.ref(task, action.task.spec, tasks.digest(spec)),
         spec=spec,
         lane=action.task.queue,
+        timeouts=timeouts.of_task(action.task.spec),
     )
 
 

@@ -14,7 +14,8 @@ from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2
 
-from wingbeat.wire import identities, inputs, times, unhonoured
+from wingbeat.core.timer import Timeouts
+from wingbeat.wire import identities, inputs, timeouts, times, unhonoured
 
 START_TIME_SINCE = (2, 3, 6)
 """The first SDK whose tasks take the time their run is meant for from the control plane."""
@@ -33,6 +34,7 @@ class TaskTraits:
     defaults: tuple[common_pb2.NamedLiteral, ...]
     knows_start_time: bool
     not_honoured: tuple[str, ...]
+    timeouts: Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def task_traits(spec: bytes) -> TaskTraits:
         ),
         knows_start_time=_knows_start_time(task.task_template.metadata.runtime.version),
         not_honoured=unhonoured.of_task(task),
+        timeouts=timeouts.of_task(task),
     )
 
 

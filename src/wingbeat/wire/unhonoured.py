@@ -38,9 +38,6 @@ _NO_NOTIFICATION = "nobody is notified"
 TASK: tuple[Unhonoured, ...] = (
     Unhonoured("task_template.container.resources", _FREE_FOR_ALL),
     Unhonoured("task_template.extended_resources", _FREE_FOR_ALL),
-    Unhonoured("task_template.metadata.timeout", "an attempt may run for ever"),
-    Unhonoured("task_template.metadata.timeouts.queued_timeout", "an action may wait for ever"),
-    Unhonoured("task_template.metadata.timeouts.deadline", "an action may take for ever"),
     Unhonoured("task_template.metadata.discoverable", _NO_CACHE),
     Unhonoured("task_template.metadata.interruptible", "the task runs where every task runs"),
     Unhonoured("task_template.metadata.pod_template_name", _NO_KUBERNETES),

@@ -14,7 +14,8 @@ from wingbeat.core.action import Action
 from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
 from wingbeat.core.project import Domains
 from wingbeat.errors import NotFound
-from wingbeat.operations.actions import abort, get
+from wingbeat.operations.current import get
+from wingbeat.operations.ending import abort
 from wingbeat.operations.runs import RunDefaults, create
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.rpc.run_service import requests

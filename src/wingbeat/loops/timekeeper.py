@@ -1,0 +1,45 @@
+"""Lets timers go off. Any number of processes may run it: the lock of a timer's action decides who does it, once."""
+
+import asyncio
+
+import structlog
+
+from wingbeat.core.timer import Timer
+from wingbeat.errors import Unavailable
+from wingbeat.operations import timeouts
+from wingbeat.store import timers
+from wingbeat.store.changes import TIMERS
+from wingbeat.store.database import Database, Transaction
+
+BATCH = 32
+"""Timers that go off side by side, each in its own transaction: one that cannot be dealt with holds up no other."""
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Timekeeper:
+    TOPICS = (TIMERS,)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tick(self) -> float | None:
+        """Returns the seconds until the next timer is due, or None: when one is added."""
+        due = await self._database.read(lambda tx: timers.due(tx, BATCH))
+        results = await asyncio.gather(*map(self._expire, due), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        for error in failed:
+            log.warning("timer not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
+        return RETRY_SECONDS if failed else await self._database.read(_seconds_to_next)
+
+    async def _expire(self, timer: Timer) -> None:
+        if await self._database.write(lambda tx: timeouts.expire(tx, timer)):
+            log.info(
+                "timer went off", kind=timer.kind, action=timer.attempt.action.name, run=timer.attempt.action.run.name
+            )
+
+
+async def _seconds_to_next(tx: Transaction) -> float | None:
+    first = await timers.next_at(tx)
+    return None if first is None else max(0.0, (first - tx.now).total_seconds())

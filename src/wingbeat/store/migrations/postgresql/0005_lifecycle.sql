@@ -1,0 +1,31 @@
+-- What happens by the clock alone to actions that are not over. Few actions have any.
+CREATE TABLE timer (
+    project TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    run TEXT NOT NULL,
+    action TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (project, domain, run, action, kind, attempt)
+);
+CREATE INDEX timer_due ON timer (at, project, domain, run, action, kind, attempt);
+
+-- How long an action and its attempts may take, in microseconds.
+ALTER TABLE action ADD COLUMN max_queued_time BIGINT;
+ALTER TABLE action ADD COLUMN max_runtime BIGINT;
+ALTER TABLE action ADD COLUMN deadline BIGINT;
+
+-- 253370764800000000 is 9999-01-01, which no clock reaches: such an entry is waited for and cannot be claimed.
+DROP INDEX queue_waiting;
+CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at)
+ WHERE node IS NULL AND available_at < 253370764800000000;
+DROP INDEX queue_available;
+CREATE INDEX queue_available ON queue (available_at, lane)
+ WHERE node IS NULL AND available_at < 253370764800000000;
+
+-- The actions of a run that nodes may hold at once, 0 for any number, with each of its entries.
+ALTER TABLE queue ADD COLUMN run_limit BIGINT NOT NULL DEFAULT 0;
+
+-- The names of the queues that a node serves, separated by commas; empty for all.
+ALTER TABLE node ADD COLUMN lanes TEXT NOT NULL DEFAULT '';
