@@ -134,3 +134,33 @@ def test_what_is_kept_for_no_time_at_all_is_kept_for_ever(text: str, age: timede
 def test_by_default_revisions_are_kept_for_ever_and_the_rest_for_months() -> None:
     kept = load().runs.retention
     assert (kept.ledger, kept.revisions, kept.events) == (timedelta(days=90), None, timedelta(days=30))
+
+
+@pytest.mark.parametrize(
+    ("bearer", "problem"),
+    [
+        pytest.param("{audience: a}", "issuer is missing", id="whose tokens"),
+        pytest.param("{required: true}", "issuer is missing", id="whose tokens are required"),
+        pytest.param("{issuer: i, keyFile: k}", "audience is missing", id="for whom"),
+        pytest.param("{issuer: i, audience: a}", "either jwksUrl or keyFile", id="no keys"),
+        pytest.param(
+            "{issuer: i, audience: a, keyFile: k, jwksUrl: http://h}", "either jwksUrl or key", id="two kinds"
+        ),
+        pytest.param("{issuer: i, audience: a, jwksUrl: 'ftp://h'}", "jwksUrl", id="a URL nobody can ask"),
+    ],
+)
+def test_half_of_what_tokens_are_checked_with_is_refused(bearer: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "wingbeat.yaml"
+    file.write_text(f"server: {{bearer: {bearer}}}")
+    with pytest.raises(StartError, match=rf"setting server\.bearer.*{problem}"):
+        load(file=file)
+
+
+def test_who_calls_is_learned_in_one_way(tmp_path: Path) -> None:
+    file = tmp_path / "wingbeat.yaml"
+    bearer = "{issuer: i, audience: a, keyFile: k}"
+    file.write_text(f"server: {{identityHeader: X-User, bearer: {bearer}}}")
+    with pytest.raises(StartError, match="identityHeader or bearer, not both"):
+        load(file=file)
+    file.write_text(f"server: {{bearer: {bearer}}}")
+    assert load(file=file).server.bearer.key_file == Path("k")

@@ -1,6 +1,6 @@
 import pytest
 
-from wingbeat.config.settings import Server
+from wingbeat.config.settings import BearerTokens, Server
 from wingbeat.errors import StartError
 from wingbeat.http.listener import bind
 from wingbeat.server.address import address_of, check_exposure
@@ -16,6 +16,10 @@ def test_anything_else_must_be_wanted(host: str) -> None:
     with pytest.raises(StartError, match=r"refusing to listen on .* --allow-unauthenticated"):
         check_exposure(Server(host=host))
     check_exposure(Server(host=host, allow_unauthenticated=True))
+    tokens = BearerTokens(issuer="https://i", audience="a", jwks_url="https://i/keys")
+    with pytest.raises(StartError):
+        check_exposure(Server(host=host, bearer=tokens))
+    check_exposure(Server(host=host, bearer=tokens.model_copy(update={"required": True})))
 
 
 def test_a_server_on_every_address_is_called_by_loopback_from_its_own_tasks() -> None:

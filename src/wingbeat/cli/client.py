@@ -75,7 +75,7 @@ async def pages(
 
 
 class _Plainly:
-    """Interceptor: says in our words what went wrong, and gives a call that is not answered up."""
+    """Interceptor: shows who calls, says in our words what went wrong, and gives a call that is not answered up."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -86,6 +86,7 @@ class _Plainly:
         request: REQ,
         ctx: RequestContext[REQ, RES],
     ) -> RES:
+        self._show_token(ctx)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 with self._in_our_words():
@@ -99,10 +100,15 @@ class _Plainly:
         request: REQ,
         ctx: RequestContext[REQ, RES],
     ) -> AsyncIterator[RES]:
+        self._show_token(ctx)
         with self._in_our_words():
             async with closing(call_next(request, ctx)) as stream:
                 async for message in stream:
                     yield message
+
+    def _show_token(self, ctx: RequestContext[REQ, RES]) -> None:
+        if self._target.token:
+            ctx.request_headers()["authorization"] = f"Bearer {self._target.token}"
 
     @contextmanager
     def _in_our_words(self) -> Generator[None]:

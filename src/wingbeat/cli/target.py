@@ -6,13 +6,14 @@ The file is looked for where the SDK looks, so that both talk to the same server
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from wingbeat.config import variables
 from wingbeat.errors import InvalidArgument, Unavailable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -26,6 +27,8 @@ class Target:
     """Without a slash at its end."""
     project: str
     domain: str
+    token: str | None = field(default=None, repr=False)
+    """What is shown to a server that wants to know who calls."""
 
     @property
     def scope(self) -> str:
@@ -40,7 +43,7 @@ def find_target(*, url: str | None, project: str | None, domain: str | None) -> 
     if not project or not domain:
         known = ask(url)
         project, domain = project or known["project"], domain or known["domain"]
-    return Target(url, str(project), str(domain))
+    return Target(url, str(project), str(domain), os.environ.get(variables.BEARER) or None)
 
 
 def checked_url(url: str) -> str:

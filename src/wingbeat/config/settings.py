@@ -6,9 +6,9 @@ A setting is written in camelCase in files, as in `runs.triggerScheduler.executi
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -52,6 +52,43 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
+class BearerTokens(Section):
+    issuer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Who signs the JSON Web Tokens that say who calls, as in their claim iss; by default none is read.",
+    )
+    audience: str | None = Field(
+        default=None, min_length=1, description="Whom tokens must be meant for, as in their claim aud."
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+",
+        description="Where the issuer publishes the keys it signs with, as a JSON Web Key Set.",
+    )
+    key_file: Path | None = Field(
+        default=None, description="In place of jwksUrl: a file with the issuer's public key in PEM."
+    )
+    required: bool = Field(
+        default=False, description="Refuse calls without a token; otherwise they are served, and nobody's."
+    )
+    subject_claim: str = Field(default="sub", min_length=1, description="The claim that says who calls.")
+    leeway: Duration = Field(
+        default=timedelta(seconds=30), description="How far the issuer's clock and this server's may be apart."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer is None:
+            if self.audience or self.jwks_url or self.key_file or self.required:
+                raise ValueError("tokens are checked with issuer, audience and keys: issuer is missing")
+        elif self.audience is None:
+            raise ValueError("audience is missing: without it tokens for other services would be good here")
+        elif (self.jwks_url is None) == (self.key_file is None):
+            raise ValueError("tokens need the keys of their issuer: set either jwksUrl or keyFile")
+        return self
+
+
 class Server(Section):
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
@@ -76,10 +113,19 @@ class Server(Section):
         pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
         description="The header in which a proxy that authenticates says who calls; by default nobody is known.",
     )
+    bearer: BearerTokens = BearerTokens()
     stop_grace: Duration = Field(
         default=timedelta(seconds=10),
         description="How long calls in flight may go on after the server was told to stop.",
     )
+
+    @model_validator(mode="after")
+    def _one_witness(self) -> Self:
+        if self.identity_header and self.bearer.issuer:
+            raise ValueError(
+                "set identityHeader or bearer, not both: who calls without the proxy could choose the header"
+            )
+        return self
 
 
 class Projects(Section):

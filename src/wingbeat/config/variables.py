@@ -10,4 +10,7 @@ PROJECT = "WINGBEAT_PROJECT"
 DOMAIN = "WINGBEAT_DOMAIN"
 """What commands that talk to a server use when no option says otherwise."""
 
-NOT_SETTINGS = frozenset({FILE, URL, PROJECT, DOMAIN})
+BEARER = "WINGBEAT_TOKEN"
+"""The bearer token that those commands show."""
+
+NOT_SETTINGS = frozenset({FILE, URL, PROJECT, DOMAIN, BEARER})

@@ -9,7 +9,7 @@ from wingbeat.http.asgi import Receive, Response, Scope, Send, send_response
 class ClientConfiguration:
     """ASGI application; the fence before it keeps web pages out.
 
-    Whoever may call the API may read and write its storage by signed URLs anyway: the keys give nothing more.
+    Where anybody may call the API, its storage can be read and written by signed URLs anyway: keys give nothing more.
     """
 
     def __init__(self, *, url: str, project: str, domain: str, environment: Mapping[str, str]) -> None:

@@ -21,11 +21,12 @@ class Address:
 
 def check_exposure(server: Server) -> None:
     """Raise StartError when other machines could reach a server that asks nobody who they are."""
-    if server.allow_unauthenticated or _is_loopback(server.host):
+    if server.allow_unauthenticated or server.bearer.required or _is_loopback(server.host):
         return
     raise StartError(
         f"refusing to listen on {server.host} without authentication: anybody who reaches it may run code on it;"
-        " put a proxy that authenticates before it, or accept that with --allow-unauthenticated"
+        " demand tokens with server.bearer, put a proxy that authenticates before it, or accept that with"
+        " --allow-unauthenticated"
     )
 
 

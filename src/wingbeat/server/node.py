@@ -16,6 +16,7 @@ from wingbeat.loops.specs import Specs
 from wingbeat.loops.statuses import Statuses
 from wingbeat.loops.watcher import Watcher
 from wingbeat.server.address import Address
+from wingbeat.server.authentication import Authentication
 from wingbeat.server.data_directory import DataDirectory
 from wingbeat.server.keeping import Loop
 from wingbeat.server.storage import Storage
@@ -47,10 +48,15 @@ class RunningNode:
 
 @asynccontextmanager
 async def running_node(
-    settings: Settings, data: DataDirectory, database: Database, storage: Storage, address: Address
+    settings: Settings,
+    data: DataDirectory,
+    database: Database,
+    storage: Storage,
+    address: Address,
+    callers: Authentication,
 ) -> AsyncGenerator[RunningNode]:
     """Raises StartError: the executor cannot start, or another server's blobs are out of this one's reach."""
-    launches = _launch_settings(storage, address)
+    launches = _launch_settings(storage, address, callers)
     executor = LocalExecutor(
         data.executor, warm=settings.executor.warm, shared_env=storage.environment(address.local_url)
     )
@@ -93,8 +99,11 @@ async def running_node(
         await executor.close()
 
 
-def _launch_settings(storage: Storage, address: Address) -> LaunchSettings:
+def _launch_settings(storage: Storage, address: Address, callers: Authentication) -> LaunchSettings:
     local = urlsplit(address.local_url)
     return LaunchSettings(
-        endpoint=local.netloc, insecure=local.scheme == "http", s3=storage.s3_access(address.local_url)
+        endpoint=local.netloc,
+        insecure=local.scheme == "http",
+        s3=storage.s3_access(address.local_url),
+        path_of=callers.path_of,
     )

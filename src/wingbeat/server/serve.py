@@ -18,6 +18,7 @@ from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
+from wingbeat.http.token_path import SEGMENT, TokenPath
 from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
@@ -30,6 +31,7 @@ from wingbeat.operations.runs import RunDefaults
 from wingbeat.rpc import app as rpc
 from wingbeat.rpc.draining import Draining
 from wingbeat.server.address import Address, address_of, check_exposure
+from wingbeat.server.authentication import authentication
 from wingbeat.server.data_directory import open_data_directory
 from wingbeat.server.keeping import Loop, kept_going
 from wingbeat.server.node import running_node
@@ -54,14 +56,16 @@ async def serve(settings: Settings, announce: Announce) -> None:
         stack.push_async_callback(database.close)
         await _seed(database, settings)
         storage = await open_storage(settings, database, public_url=address.public_url)
+        callers = await authentication(settings.server, database)
         metrics, draining = Metrics(), Draining()
-        node = await stack.enter_async_context(running_node(settings, data, database, storage, address))
+        node = await stack.enter_async_context(running_node(settings, data, database, storage, address, callers))
         firer = Firer(_run_defaults(storage), Domains.of(settings.domains))
         api = rpc.build(
-            services(settings, database, storage, node, firer),
+            services(settings, database, storage, node, firer, identify=callers.identify),
             draining=draining,
             metrics=metrics,
             traces=traces,
+            interceptors=callers.interceptors,
             max_message_bytes=settings.limits.message,
         )
         listener = Listener(
@@ -149,10 +153,12 @@ def _router(
             url=address.public_url,
             project=next(iter(settings.projects.seed), ""),
             domain=settings.domains[0],
-            environment=storage.environment(address.public_url),
+            # The storage's keys are for callers who are known, and this page asks nobody.
+            environment={} if settings.server.bearer.required else storage.environment(address.public_url),
         ),
     }
-    return Router(parts)
+    api = Router(parts)
+    return Router({**parts, SEGMENT: TokenPath(api)})
 
 
 async def _nothing(tx: Transaction) -> None:

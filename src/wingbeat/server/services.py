@@ -8,7 +8,7 @@ from wingbeat.rpc.actions_service import Actions
 from wingbeat.rpc.automation_service import Automation
 from wingbeat.rpc.cluster_service import Clusters
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
-from wingbeat.rpc.identity import by_header, nobody
+from wingbeat.rpc.identity import Identify
 from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.image_service import Images
 from wingbeat.rpc.log_tail import LogTail
@@ -39,7 +39,7 @@ NOT_SERVED: Mapping[str, str] = {
     "AppService": "apps do not exist yet",
     "ArtifactService": "artifacts do not exist yet",
     "AsyncConnectorService": "connectors do not exist yet",
-    "AuthMetadataService": "there is no authentication yet",
+    "AuthMetadataService": "tokens are issued elsewhere: the server only checks them",
     "CacheService": "results are not cached yet",
     "ConnectorMetadataService": "connectors do not exist yet",
     "DomainService": "domains are configuration: ProjectService shows them",
@@ -57,12 +57,10 @@ NOT_SERVED: Mapping[str, str] = {
 
 
 def services(
-    settings: Settings, database: Database, storage: Storage, node: RunningNode, firer: Firer
+    settings: Settings, database: Database, storage: Storage, node: RunningNode, firer: Firer, *, identify: Identify
 ) -> Sequence[object]:
     """One of each of `SERVICES`."""
     domains, defaults = firer.domains, firer.defaults
-    header = settings.server.identity_header
-    identify = by_header(header) if header else nobody
     data_proxy = DataProxy(
         database,
         storage.blobs,

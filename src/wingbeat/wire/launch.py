@@ -5,7 +5,7 @@ What identifies an attempt is ours to say: neither a task's nor a run's environm
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -17,7 +17,7 @@ from flyteidl2.task import run_pb2, task_definition_pb2
 from google.protobuf.message import DecodeError
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Failure
-from wingbeat.core.ids import AttemptId
+from wingbeat.core.ids import AttemptId, RunId
 from wingbeat.core.launch import Launch, inputs_object, key_of, output_prefix, render
 from wingbeat.core.retry import Backoff, RetryPolicy
 from wingbeat.core.run import Run
@@ -55,6 +55,8 @@ class LaunchSettings:
     """What every task gets unless it says otherwise."""
     grace: float = 10.0
     """Seconds between SIGTERM and SIGKILL."""
+    path_of: Callable[[RunId], str] | None = None
+    """The path by which the tasks of a run say who they are when they call this server; None: it asks nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +220,14 @@ def _environment(
         **settings.env,
         **template.env,
         **{pair.key: pair.value for pair in run_spec.envs.values},
-        **_connection(settings),
+        **_connection(run.id, settings),
         **_identity(action, run, attempt, settings),
     }
 
 
-def _connection(settings: LaunchSettings) -> Mapping[str, str]:
+def _connection(run: RunId, settings: LaunchSettings) -> Mapping[str, str]:
     """How the runtime in a task finds this server and its blobs."""
-    variables = {"_U_EP_OVERRIDE": settings.endpoint, "_U_USE_ACTIONS": "1"}
+    variables = {"_U_EP_OVERRIDE": _endpoint(run, settings), "_U_USE_ACTIONS": "1"}
     if settings.insecure:
         variables["_U_INSECURE"] = "true"
     if settings.s3 is not None:
@@ -236,6 +238,12 @@ def _connection(settings: LaunchSettings) -> Mapping[str, str]:
             "AWS_REGION": settings.s3.region,
         }
     return variables
+
+
+def _endpoint(run: RunId, settings: LaunchSettings) -> str:
+    if settings.path_of is None:
+        return settings.endpoint
+    return f"{'http' if settings.insecure else 'https'}://{settings.endpoint}{settings.path_of(run)}"
 
 
 def _identity(action: Action, run: Run, attempt: Attempt, settings: LaunchSettings) -> Mapping[str, str]:
