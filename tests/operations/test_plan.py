@@ -27,6 +27,7 @@ from wingbeat.core.run import Run
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations.runs import RunOrder, plan
 from wingbeat.wire.inputs import KICKOFF_KEY
+from wingbeat.wire.runs import Uploaded
 
 SLOT = T0 - timedelta(minutes=3)
 
@@ -141,7 +142,7 @@ def test_uploaded_inputs_stay_where_they_are(
     wanted = replace(
         order(spec(defaults={"a": 1})),
         trigger=trigger(deployment(uploaded=of_trigger)),
-        offloaded=uploaded,
+        offloaded=Uploaded(uploaded, "") if uploaded else None,
         inputs=inline,
     )
     run = planned(wanted)

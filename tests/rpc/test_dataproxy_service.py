@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from tests.conftest import T0, FakeClock
 from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode, blobs_in
+from tests.planting import spec as planted_spec
 from tests.queued_runs import attempt_key, enqueue, task_spec
 from tests.rpc.calling import Client, RpcError, serving
 from tests.rpc.edge_services import messages
@@ -168,7 +169,7 @@ class TestUploadInputs:
         assert one.uri != two.uri
         assert common_pb2.Inputs.FromString(await place.blobs.get(f"{one.uri}/inputs.pb")) == inputs(x=1, y=1)
 
-    @pytest.mark.parametrize("other", [inputs(x=2), inputs(y=1), inputs({"k": "v"}, x=1), inputs()])
+    @pytest.mark.parametrize("other", [inputs(x=2), inputs(y=1), inputs()])
     async def test_other_inputs_have_another_address_and_hash(self, place: Place, other: common_pb2.Inputs) -> None:
         one, two = [
             (await place.upload_inputs(task_spec=spec_ignoring(), inputs=each)).offloaded_input_data
@@ -177,12 +178,23 @@ class TestUploadInputs:
         assert one.uri != two.uri
         assert one.inputs_hash != two.inputs_hash
 
-    async def test_the_order_of_inputs_does_not_matter_to_the_cache(self, place: Place) -> None:
+    @pytest.mark.parametrize("other", [inputs(y=2, x=1), inputs({"k": "v"}, x=1, y=2)])
+    async def test_neither_order_nor_context_matter_to_the_cache(self, place: Place, other: common_pb2.Inputs) -> None:
         one, two = [
             (await place.upload_inputs(task_spec=spec_ignoring(), inputs=each)).offloaded_input_data
-            for each in (inputs(x=1, y=2), inputs(y=2, x=1))
+            for each in (inputs(x=1, y=2), other)
         ]
+        assert one.uri != two.uri
         assert one.inputs_hash == two.inputs_hash
+
+    async def test_the_defaults_of_the_task_are_filled_in(self, place: Place) -> None:
+        spec = planted_spec(defaults={"a": 7})
+        one, two = [
+            (await place.upload_inputs(task_spec=spec, inputs=each)).offloaded_input_data
+            for each in (inputs(), inputs(a=7))
+        ]
+        assert one == two
+        assert common_pb2.Inputs.FromString(await place.blobs.get(f"{one.uri}/inputs.pb")) == inputs(a=7)
 
     async def test_a_base_must_be_ours(self, place: Place) -> None:
         spec = spec_ignoring()

@@ -6,7 +6,9 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
+from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import ActionId, AttemptId, TaskId, TriggerName
+from wingbeat.core.relation import Relation
 from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.errors import FailedPrecondition
 
@@ -48,16 +50,27 @@ class Event(StrEnum):
     """The node gave it back before it ran."""
     ABORT = "abort"
     TIME_OUT = "time-out"
+    WAIT = "wait"
+    """Another action computes what this one would."""
+    HIT = "hit"
+    """What it would compute is there already."""
 
 
 def _transitions() -> dict[tuple[Phase, Event], Phase]:
     table = {
         (Phase.QUEUED, Event.CLAIM): Phase.INITIALIZING,
+        (Phase.QUEUED, Event.WAIT): Phase.WAITING_FOR_RESOURCES,
         (Phase.INITIALIZING, Event.START): Phase.RUNNING,
         (Phase.INITIALIZING, Event.RELEASE): Phase.QUEUED,
-        (Phase.QUEUED, Event.ABORT): Phase.ABORTED,
-        (Phase.QUEUED, Event.TIME_OUT): Phase.TIMED_OUT,
+        (Phase.WAITING_FOR_RESOURCES, Event.CLAIM): Phase.INITIALIZING,
+        (Phase.WAITING_FOR_RESOURCES, Event.WAIT): Phase.WAITING_FOR_RESOURCES,
     }
+    for waiting in (Phase.QUEUED, Phase.WAITING_FOR_RESOURCES):
+        table |= {
+            (waiting, Event.HIT): Phase.SUCCEEDED,
+            (waiting, Event.ABORT): Phase.ABORTED,
+            (waiting, Event.TIME_OUT): Phase.TIMED_OUT,
+        }
     for busy in (Phase.INITIALIZING, Phase.RUNNING):
         table |= {
             (busy, Event.SUCCEED): Phase.SUCCEEDED,
@@ -163,6 +176,16 @@ class Action:
     version: int
     """Grows with every change."""
     timeouts: Timeouts = UNLIMITED
+    cache: CachePolicy | None = None
+    """How the cache serves it; None: not at all."""
+    origin: AttemptId | None = None
+    """The attempt of another action that made its outputs, which it has without an attempt of its own."""
+    relation: Relation | None = None
+    """Of the first action of a run that came from another one."""
+
+    @property
+    def recovered_from(self) -> ActionId | None:
+        return self.origin.action if self.origin and self.phase is Phase.RECOVERED else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from wingbeat.core.action import TaskRef, TriggerRef
+from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import RunId
+from wingbeat.core.relation import Relation
 from wingbeat.core.timer import UNLIMITED, Timeouts
 
 
@@ -44,3 +46,7 @@ class Run:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     timeouts: Timeouts = UNLIMITED
     """Of its root action."""
+    cache: CachePolicy | None = None
+    """Of its first action."""
+    relation: Relation | None = None
+    """To the run that it came from."""

@@ -17,7 +17,7 @@ from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
 from wingbeat.wire import runs as wire
-from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits
+from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits, Uploaded
 from wingbeat.wire.unhonoured import SEPARATOR
 
 DEFAULT_SOURCE = "RUN_SOURCE_WEB"
@@ -64,8 +64,8 @@ class RunOrder:
     trigger: Trigger | None = None
     inputs: bytes | None = None
     """The serialized flyteidl2.task.Inputs that go over the trigger's."""
-    offloaded: str | None = None
-    """The directory of inputs.pb, when the caller has uploaded it: used as it is."""
+    offloaded: Uploaded | None = None
+    """Inputs that the caller has uploaded: used as they are."""
     run_spec: bytes | None = None
     """The serialized flyteidl2.task.RunSpec in the place of the trigger's."""
     source: str = DEFAULT_SOURCE
@@ -84,7 +84,7 @@ class RunRequest:
     name: str | None = None
     """The caller's own name for the run."""
     inputs: bytes | None = None
-    offloaded: str | None = None
+    offloaded: Uploaded | None = None
     run_spec: bytes | None = None
     source: str = DEFAULT_SOURCE
     run_start_time: datetime | None = None
@@ -160,7 +160,7 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         task=order.task.ref,
         run_spec=wire.completed_run_spec(run_spec, start_time=start_time, raw_data_prefix=defaults.base),
         inputs=inputs,
-        input_uri=uploaded or _input_uri(output_base),
+        input_uri=uploaded.uri if uploaded else _input_uri(output_base),
         output_base=output_base,
         kickoff_arg=offer.kickoff_arg,
         start_time=start_time,
@@ -176,6 +176,9 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         created_at=now,
         labels=asked.labels,
         timeouts=task.timeouts,
+        cache=wire.cache_policy(
+            task, asked, order.scope, uploaded or inputs or b"", kickoff_arg=offer.kickoff_arg, start_time=start_time
+        ),
     )
 
 
@@ -248,11 +251,13 @@ def _root(run: Run) -> Action:
         duration_ms=None,
         version=1,
         timeouts=run.timeouts,
+        cache=run.cache,
+        relation=run.relation,
     )
 
 
-def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> str | None:
-    """Where somebody has uploaded the inputs, if they are used as they are."""
+def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> Uploaded | None:
+    """The inputs that somebody has uploaded, if they are used as they are."""
     if order.offloaded is not None or offer.offloaded is None:
         return order.offloaded
     if not wire.has_literals(order.inputs):
@@ -260,7 +265,7 @@ def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> str | 
     missing = wire.missing_inputs(order.inputs or b"", task=task, kickoff_arg=offer.kickoff_arg)
     if missing:
         raise InvalidArgument(
-            f"the trigger's inputs are a file at {offer.offloaded!r} and cannot be completed here: give all inputs,"
+            f"the trigger's inputs are a file at {offer.offloaded.uri!r} and cannot be completed here: give all inputs,"
             f" or none; missing: {', '.join(missing)}"
         )
     return None
@@ -273,11 +278,13 @@ def _allowed(base: str, defaults: RunDefaults) -> bool:
 
 
 def _not_honoured(
-    task: TaskTraits, asked: RunSpecTraits, offer: TriggerTraits, defaults: RunDefaults, uploaded: str | None
+    task: TaskTraits, asked: RunSpecTraits, offer: TriggerTraits, defaults: RunDefaults, uploaded: Uploaded | None
 ) -> list[str]:
     words = [*task.not_honoured, *asked.not_honoured]
     if asked.base_dir and not _allowed(asked.base_dir, defaults):
         words.append(f"run_base_dir {asked.base_dir!r} is not allowed here: {defaults.base!r} is used")
+    if task.caching and uploaded is not None and not uploaded.hash:
+        words.append("the cache is not asked: offloaded_input_data has no inputs_hash to compare the inputs by")
     if uploaded is not None and offer.kickoff_arg and not task.knows_start_time:
         words.append(
             f"input {offer.kickoff_arg!r} does not get the kickoff time: the inputs are a file, the SDK is old"

@@ -33,8 +33,10 @@ from wingbeat.rpc.streams import closing
 from wingbeat.store import runs
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
+from wingbeat.wire import caching, times, uploads
+from wingbeat.wire import inputs as wire_inputs
+from wingbeat.wire import runs as wire_runs
 from wingbeat.wire import tasks as wire_tasks
-from wingbeat.wire import times, uploads
 from wingbeat.wire import triggers as wire_triggers
 
 Context = RequestContext[Any, Any]
@@ -95,15 +97,14 @@ class DataProxy(DataProxyService):
     async def upload_inputs(self, request: pb.UploadInputsRequest, ctx: Context) -> pb.UploadInputsResponse:
         scope = _scope(request)
         await self._require_project(scope)
-        ignored = uploads.ignored_inputs(await self._spec(request))
+        task = wire_runs.task_traits(await self._spec(request))
+        given = wire_inputs.completed(request.inputs, task.defaults)
         base = self._blobs.key(request.base_dir.rstrip("/")) if request.base_dir else UPLOADS
-        directory = keys.joined(
-            base, scope.project, scope.domain, OFFLOADED_INPUTS, uploads.content_key(request.inputs)
-        )
-        await self._blobs.put(inputs_object(directory), request.inputs.SerializeToString(deterministic=True))
+        directory = keys.joined(base, scope.project, scope.domain, OFFLOADED_INPUTS, uploads.content_key(given))
+        await self._blobs.put(inputs_object(directory), given.SerializeToString(deterministic=True))
         return pb.UploadInputsResponse(
             offloaded_input_data=run_pb2.OffloadedInputData(
-                uri=self._blobs.uri(directory), inputs_hash=uploads.cache_hash(request.inputs, ignored)
+                uri=self._blobs.uri(directory), inputs_hash=caching.inputs_hash(given, task.ignored)
             )
         )
 

@@ -5,10 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from wingbeat.core.action import Action, ActionType, Attempt, ErrorKind, Failure, Phase, TaskRef, TriggerRef
+from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import ActionId, AttemptId, RunId, TaskId, TriggerName
+from wingbeat.core.launch import attempt_of, key_of
 from wingbeat.core.listing import ListQuery, Page, Sort
+from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.errors import Conflict
+from wingbeat.store import cache
 from wingbeat.store.changes import RUNS, children_topic, run_topic
 from wingbeat.store.database import (
     Row,
@@ -61,6 +65,10 @@ _TYPES = {
     "max_queued_time": "bigint",
     "max_runtime": "bigint",
     "deadline": "bigint",
+    "cache_policy": "text",
+    "origin": "text",
+    "relation_type": "bigint",
+    "related_run": "text",
 }
 COLUMNS = ", ".join(f"a.{name}" for name in _TYPES)
 """Of `action a`."""
@@ -140,7 +148,7 @@ async def save(tx: Transaction, action: Action) -> Action:
         """
         UPDATE action
            SET phase = $6, attempts = $7, cache_status = $8, output_uri = $9, abort_reason = $10,
-               ended_at = $11, duration_ms = $12, updated_at = $13, version = $14
+               ended_at = $11, duration_ms = $12, updated_at = $13, version = $14, origin = $15
          WHERE project = $1 AND domain = $2 AND run = $3 AND name = $4 AND version = $5
         """,
         *_key(action.id),
@@ -154,6 +162,7 @@ async def save(tx: Transaction, action: Action) -> Action:
         saved.duration_ms,
         to_micros(saved.updated_at),
         saved.version,
+        saved.origin and key_of(saved.origin),
     )
     if not changed:
         raise Conflict(f"action {action.id.name!r} of run {action.id.run.name!r} changed at the same time: try again")
@@ -236,6 +245,9 @@ def action_of(row: Row) -> Action:
         duration_ms=row["duration_ms"],
         version=row["version"],
         timeouts=timeouts_of(row),
+        cache=cache_of(row),
+        origin=attempt_of(row["origin"]) if row["origin"] else None,
+        relation=relation_of(row),
     )
 
 
@@ -264,6 +276,16 @@ def timeouts_of(row: Row) -> Timeouts:
     if queued is None and runtime is None and deadline is None:
         return UNLIMITED
     return Timeouts(maybe_timedelta(queued), maybe_timedelta(runtime), maybe_timedelta(deadline))
+
+
+def cache_of(row: Row) -> CachePolicy | None:
+    return cache.decoded(row["cache_policy"]) if row["cache_policy"] else None
+
+
+def relation_of(row: Row) -> Relation | None:
+    if row["related_run"] is None:
+        return None
+    return Relation(RelationType(row["relation_type"]), RunId(*row["related_run"].split("/")))
 
 
 def failure_of(row: Row) -> Failure | None:
@@ -309,7 +331,17 @@ def _values(action: Action) -> tuple[Value, ...]:
         maybe_span(action.timeouts.queued),
         maybe_span(action.timeouts.runtime),
         maybe_span(action.timeouts.deadline),
+        action.cache and cache.encoded(action.cache),
+        action.origin and key_of(action.origin),
+        *_relation_values(action.relation),
     )
+
+
+def _relation_values(relation: Relation | None) -> tuple[int | None, str | None]:
+    if relation is None:
+        return None, None
+    run = relation.run
+    return relation.type.value, f"{run.project}/{run.domain}/{run.name}"
 
 
 def _attempt(action: ActionId, row: Row) -> Attempt:

@@ -86,7 +86,8 @@ async def find(tx: Transaction, run: RunId) -> Run | None:
         f"""
         SELECT {columns}, a.task_project, a.task_domain, a.task_name, a.task_version, a.task_type, a.short_name,
                a.function_name, a.environment, a.spec_digest, a.source, a.trigger_id, a.trigger_task, a.trigger_name,
-               a.trigger_revision, a.created_by_subject, {actions.TIMEOUT_COLUMNS}
+               a.trigger_revision, a.created_by_subject, {actions.TIMEOUT_COLUMNS},
+               a.cache_policy, a.relation_type, a.related_run
           FROM run r JOIN action a ON {_ROOT}
          WHERE r.project = $1 AND r.domain = $2 AND r.name = $3
         """,
@@ -254,4 +255,6 @@ def _run(row: Row, labels: Mapping[str, str]) -> Run:
         created_at=from_micros(row["created_at"]),
         labels=labels,
         timeouts=actions.timeouts_of(row),
+        cache=actions.cache_of(row),
+        relation=actions.relation_of(row),
     )

@@ -39,6 +39,14 @@ def add_defaults(inputs: common_pb2.Inputs, defaults: Sequence[common_pb2.NamedL
     inputs.literals.extend(default for default in defaults if default.name not in given)
 
 
+def completed(given: common_pb2.Inputs, defaults: Sequence[common_pb2.NamedLiteral]) -> common_pb2.Inputs:
+    """A copy with the defaults of what is missing."""
+    copy = common_pb2.Inputs()
+    copy.CopyFrom(given)
+    add_defaults(copy, defaults)
+    return copy
+
+
 def _overlay(inputs: common_pb2.Inputs, given: common_pb2.Inputs) -> None:
     marked = kickoff_arg(inputs)
     _set_literals(inputs, given.literals)

@@ -14,8 +14,11 @@ from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2
 
+from wingbeat.core.cache import CachePolicy
+from wingbeat.core.ids import Scope
 from wingbeat.core.timer import Timeouts
-from wingbeat.wire import identities, inputs, timeouts, times, unhonoured
+from wingbeat.wire import caching, identities, inputs, timeouts, times, unhonoured
+from wingbeat.wire.caching import RunCaching, TaskCaching
 
 START_TIME_SINCE = (2, 3, 6)
 """The first SDK whose tasks take the time their run is meant for from the control plane."""
@@ -35,6 +38,19 @@ class TaskTraits:
     knows_start_time: bool
     not_honoured: tuple[str, ...]
     timeouts: Timeouts
+    ignored: frozenset[str]
+    """Inputs that the cache does not compare."""
+    caching: TaskCaching | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Inputs that somebody has uploaded ahead of the run."""
+
+    uri: str
+    """The directory of inputs.pb."""
+    hash: str
+    """By which the cache compares them; empty when nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +58,7 @@ class TriggerTraits:
     """What a trigger gives its runs."""
 
     inputs: bytes | None
-    offloaded: str | None
-    """The directory of its inputs.pb."""
+    offloaded: Uploaded | None
     run_spec: bytes | None
     kickoff_arg: str
 
@@ -55,6 +70,7 @@ class RunSpecTraits:
     labels: Mapping[str, str]
     lane: str
     not_honoured: tuple[str, ...]
+    caching: RunCaching
 
 
 @lru_cache(_CACHED)
@@ -71,6 +87,8 @@ def task_traits(spec: bytes) -> TaskTraits:
         knows_start_time=_knows_start_time(task.task_template.metadata.runtime.version),
         not_honoured=unhonoured.of_task(task),
         timeouts=timeouts.of_task(task),
+        ignored=frozenset(task.task_template.metadata.cache_ignore_input_vars),
+        caching=caching.of_task(task),
     )
 
 
@@ -97,6 +115,7 @@ def run_spec_traits(run_spec: bytes) -> RunSpecTraits:
         labels=MappingProxyType(dict(spec.labels.values)),
         lane=spec.queue,
         not_honoured=unhonoured.of_run(spec),
+        caching=caching.of_run(spec),
     )
 
 
@@ -169,9 +188,31 @@ def missing_inputs(given: bytes, *, task: TaskTraits, kickoff_arg: str) -> list[
     return [name for name in task.inputs if name not in there]
 
 
-def offloaded(data: common_run_pb2.OffloadedInputData) -> str:
-    """The directory; some callers name the file in it."""
-    return data.uri.removesuffix(INPUTS_FILE).rstrip("/")
+def offloaded(data: common_run_pb2.OffloadedInputData) -> Uploaded:
+    """Some callers name the file in the directory."""
+    return Uploaded(data.uri.removesuffix(INPUTS_FILE).rstrip("/"), data.inputs_hash)
+
+
+def cache_policy(
+    task: TaskTraits,
+    asked: RunSpecTraits,
+    scope: Scope,
+    given: bytes | Uploaded,
+    *,
+    kickoff_arg: str,
+    start_time: datetime | None,
+) -> CachePolicy | None:
+    """Of a run's first action, for serialized flyteidl2.task.Inputs or uploaded ones; None: it always runs."""
+    if task.caching is None:
+        return None
+    if isinstance(given, Uploaded):
+        hashed = given.hash
+    else:
+        hashed = caching.inputs_hash(common_pb2.Inputs.FromString(given), task.ignored)
+    if not hashed:
+        return None
+    key = caching.root_key(task.caching, hashed, kickoff_arg=kickoff_arg, start_time=start_time)
+    return caching.policy(key, task.caching, asked.caching, scope)
 
 
 def identity(subject: str) -> bytes | None:
