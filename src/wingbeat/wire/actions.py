@@ -8,6 +8,7 @@ from flyteidl2.task import run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase, PhaseChange, TriggerRef
+from wingbeat.core.action_tree import Shown
 from wingbeat.core.ids import ActionId, RunId
 from wingbeat.wire import log_links, tasks, times
 
@@ -30,6 +31,13 @@ def run(root: Action, labels: Mapping[str, str]) -> run_definition_pb2.Run:
 
 def action(action: Action) -> run_definition_pb2.Action:
     return run_definition_pb2.Action(id=identifier(action.id), metadata=_metadata(action), status=_status(action))
+
+
+def enriched(shown: Shown) -> run_definition_pb2.EnrichedAction:
+    below = {phase.value: count for phase, count in shown.below.items()}
+    return run_definition_pb2.EnrichedAction(
+        action=action(shown.action), meets_filter=shown.visible, children_phase_counts=below
+    )
 
 
 def run_details(run_spec: bytes, root: run_definition_pb2.ActionDetails) -> run_definition_pb2.RunDetails:

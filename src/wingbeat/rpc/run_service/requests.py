@@ -1,12 +1,15 @@
 """What the requests of RunService ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectrpc.request import RequestContext
+from flyteidl2.common import list_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 
+from wingbeat.core.action import Phase
+from wingbeat.core.action_tree import ActionFilter
 from wingbeat.core.ids import Scope, TaskId, TriggerName
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations.runs import DEFAULT_SOURCE, InlineTask, RunRequest
@@ -50,6 +53,35 @@ def within(request: pb.ListRunsRequest) -> Within | None:
             return tasks.id_from_proto(request.task_id)
         case _:
             return None
+
+
+def action_filter(filters: Sequence[list_pb2.Filter]) -> ActionFilter:
+    """PHASE with VALUE_IN and NAME with CONTAINS_CASE_INSENSITIVE, as often as one likes: all must match.
+
+    Raises InvalidArgument, naming the field.
+    """
+    phases, words = frozenset(Phase), list[str]()
+    for each in filters:
+        match each.field.upper(), each.function:
+            case "PHASE", list_pb2.Filter.VALUE_IN:
+                phases &= {_phase(value) for value in each.values}
+            case "NAME", list_pb2.Filter.CONTAINS_CASE_INSENSITIVE if len(each.values) == 1:
+                words.append(each.values[0])
+            case "NAME", list_pb2.Filter.CONTAINS_CASE_INSENSITIVE:
+                raise InvalidArgument(f"filter on {each.field!r}: takes one value, got {len(each.values)}")
+            case _:
+                raise InvalidArgument(
+                    f"filter on {each.field!r}: actions are filtered by PHASE with VALUE_IN and by NAME with"
+                    " CONTAINS_CASE_INSENSITIVE"
+                )
+    return ActionFilter(None if phases == frozenset(Phase) else phases, tuple(filter(None, words)))
+
+
+def _phase(value: str) -> Phase:
+    try:
+        return Phase(int(value))
+    except ValueError:
+        raise InvalidArgument(f"filter on 'PHASE': {value!r} is not the number of a phase") from None
 
 
 def _place(request: pb.CreateRunRequest) -> tuple[Scope, str | None]:

@@ -1,26 +1,23 @@
-"""The methods of RunService. A stream sends what changed at once, and looks by itself every few seconds."""
+"""The methods of RunService."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
 from connectrpc.request import RequestContext
-from flyteidl2.common import identifier_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 from flyteidl2.workflow.run_service_connect import RunService
 
-from wingbeat.core.action import Action
 from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
 from wingbeat.core.project import Domains
-from wingbeat.errors import NotFound
 from wingbeat.operations.current import get
 from wingbeat.operations.ending import abort
 from wingbeat.operations.runs import RunDefaults, create
 from wingbeat.rpc.identity import Identify, nobody
-from wingbeat.rpc.run_service import requests
-from wingbeat.store import actions, events, runs, tasks
-from wingbeat.store.changes import run_topic
+from wingbeat.rpc.run_service import details, requests
+from wingbeat.rpc.run_service.watches import Watches
+from wingbeat.store import actions, runs
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.runs import Listed
 from wingbeat.wire import actions as wire
@@ -28,8 +25,6 @@ from wingbeat.wire import listing
 
 Context = RequestContext[Any, Any]
 
-RECONCILE_SECONDS = 5.0
-"""How late a watcher sees a change whose announcement was lost with the process that made it."""
 RANDOM_BYTES = 19
 DEFAULT_REASON = "User requested abort"
 
@@ -38,9 +33,7 @@ _LATER_STREAM = "only single actions can be watched yet"
 
 class Runs(RunService):
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "WatchRunDetails": _LATER_STREAM,
         "WatchRuns": _LATER_STREAM,
-        "WatchActions": _LATER_STREAM,
         "WatchClusterEvents": "cluster events are part of an attempt's details and are not streamed yet",
         "WatchGroups": "runs are not counted by task yet",
         "SignalEvent": "conditions do not exist yet",
@@ -56,6 +49,7 @@ class Runs(RunService):
         self._domains = domains
         self._defaults = defaults
         self._identify = identify
+        self._watches = Watches(database)
 
     async def create_run(self, request: pb.CreateRunRequest, ctx: Context) -> pb.CreateRunResponse:
         wanted = requests.run_request(request, ctx, caller=self._identify(ctx))
@@ -81,13 +75,10 @@ class Runs(RunService):
         return pb.AbortActionResponse()
 
     async def get_run_details(self, request: pb.GetRunDetailsRequest, ctx: Context) -> pb.GetRunDetailsResponse:
-        root = identifier_pb2.ActionIdentifier(run=request.run_id, name=ROOT_ACTION)
+        named = details.root_of(request.run_id)
 
         async def body(tx: Transaction) -> run_definition_pb2.RunDetails:
-            run_spec = await runs.run_spec(tx, wire.run_id(request.run_id))
-            if run_spec is None:
-                raise NotFound(f"run {request.run_id.name!r} not found")
-            return wire.run_details(run_spec, await _details(tx, await get(tx, wire.action_id(root)), root))
+            return await details.of_run(tx, await get(tx, wire.action_id(named)), named)
 
         return pb.GetRunDetailsResponse(details=await self._database.read(body))
 
@@ -95,27 +86,22 @@ class Runs(RunService):
         self, request: pb.GetActionDetailsRequest, ctx: Context
     ) -> pb.GetActionDetailsResponse:
         async def body(tx: Transaction) -> run_definition_pb2.ActionDetails:
-            return await _details(tx, await get(tx, wire.action_id(request.action_id)), request.action_id)
+            return await details.of_action(tx, await get(tx, wire.action_id(request.action_id)), request.action_id)
 
         return pb.GetActionDetailsResponse(details=await self._database.read(body))
 
-    async def watch_action_details(
+    def watch_run_details(
+        self, request: pb.WatchRunDetailsRequest, ctx: Context
+    ) -> AsyncIterator[pb.WatchRunDetailsResponse]:
+        return self._watches.run_details(request)
+
+    def watch_action_details(
         self, request: pb.WatchActionDetailsRequest, ctx: Context
     ) -> AsyncIterator[pb.WatchActionDetailsResponse]:
-        """Ends once it has sent the details of an action that is over."""
-        sent: Action | None = None
+        return self._watches.action_details(request)
 
-        async def body(tx: Transaction) -> tuple[Action, run_definition_pb2.ActionDetails | None]:
-            action = await get(tx, wire.action_id(request.action_id))
-            return action, None if action == sent else await _details(tx, action, request.action_id)
-
-        with self._database.changes.subscribe(run_topic(wire.run_id(request.action_id.run))) as changes:
-            while sent is None or not sent.phase.terminal:
-                sent, details = await self._database.read(body)
-                if details is not None:
-                    yield pb.WatchActionDetailsResponse(details=details)
-                if not sent.phase.terminal:
-                    await changes.wait(RECONCILE_SECONDS)
+    def watch_actions(self, request: pb.WatchActionsRequest, ctx: Context) -> AsyncIterator[pb.WatchActionsResponse]:
+        return self._watches.actions(request)
 
     async def list_runs(self, request: pb.ListRunsRequest, ctx: Context) -> pb.ListRunsResponse:
         query, within = listing.from_proto(request.request), requests.within(request)
@@ -130,15 +116,3 @@ class Runs(RunService):
         query, run = listing.from_proto(request.request), wire.run_id(request.run_id)
         page = await self._database.read(lambda tx: actions.list_of_run(tx, run, query))
         return pb.ListActionsResponse(actions=[wire.action(action) for action in page.items], token=page.next_token)
-
-
-async def _details(
-    tx: Transaction, action: Action, named: identifier_pb2.ActionIdentifier
-) -> run_definition_pb2.ActionDetails:
-    return wire.details(
-        action,
-        named=named,
-        spec=await tasks.spec(tx, action.task.spec_digest) or b"",
-        attempts=await actions.attempts(tx, action.id),
-        changes=await events.first_entries(tx, action.id),
-    )

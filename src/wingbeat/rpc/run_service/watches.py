@@ -1,0 +1,81 @@
+"""The streams of RunService. A stream sends what changed at once, looks by itself every few seconds, and ends when
+nothing can change any more.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from flyteidl2.common import identifier_pb2
+from flyteidl2.workflow import run_service_pb2 as pb
+
+from wingbeat.core.action import Action
+from wingbeat.core.ids import RunId
+from wingbeat.operations.actions import get
+from wingbeat.rpc.run_service import details, requests
+from wingbeat.rpc.run_service.feeds import RECONCILE_SECONDS, Feeds
+from wingbeat.rpc.run_service.run_feed import RunFeed
+from wingbeat.rpc.streams import closing
+from wingbeat.store.changes import run_topic
+from wingbeat.store.database import Database, Transaction
+from wingbeat.wire import actions as wire
+
+D = TypeVar("D")
+Describe = Callable[[Transaction, Action, identifier_pb2.ActionIdentifier], Awaitable[D]]
+
+MAX_ACTIONS = 1000
+"""In one message."""
+
+
+class Watches:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._runs_followed = Feeds[RunId, RunFeed](lambda run: RunFeed(database, run))
+
+    async def run_details(self, request: pb.WatchRunDetailsRequest) -> AsyncIterator[pb.WatchRunDetailsResponse]:
+        """Ends once it has sent the details of a run that is over. Raises NotFound."""
+        async with closing(self._until_over(details.root_of(request.run_id), details.of_run)) as found:
+            async for message in found:
+                yield pb.WatchRunDetailsResponse(details=message)
+
+    async def action_details(
+        self, request: pb.WatchActionDetailsRequest
+    ) -> AsyncIterator[pb.WatchActionDetailsResponse]:
+        """Ends once it has sent the details of an action that is over. Raises NotFound."""
+        async with closing(self._until_over(request.action_id, details.of_action)) as found:
+            async for message in found:
+                yield pb.WatchActionDetailsResponse(details=message)
+
+    async def actions(self, request: pb.WatchActionsRequest) -> AsyncIterator[pb.WatchActionsResponse]:
+        """All that match and all above those, at least one message, then what changes. Ends when the run is over
+        and everything was sent. Raises InvalidArgument, NotFound.
+        """
+        wanted = requests.action_filter(request.filter)
+        async with self._runs_followed.of(wire.run_id(request.run_id)) as feed:
+            with feed.follower(wanted) as follower:
+                first = True
+                while first or not follower.done:
+                    await follower.bell.wait()
+                    changes = follower.view.take()
+                    if first and not changes:
+                        yield pb.WatchActionsResponse()
+                    for start in range(0, len(changes), MAX_ACTIONS):
+                        page = [wire.enriched(shown) for shown in changes[start : start + MAX_ACTIONS]]
+                        yield pb.WatchActionsResponse(enriched_actions=page)
+                    first = False
+
+    async def _until_over(self, named: identifier_pb2.ActionIdentifier, describe: Describe[D]) -> AsyncGenerator[D]:
+        """Of the action: the details as they are, and again whenever they change."""
+        sent: Action | None = None
+        wanted = wire.action_id(named)
+
+        async def body(tx: Transaction) -> tuple[Action, D | None]:
+            action = await get(tx, wanted)
+            return action, None if action == sent else await describe(tx, action, named)
+
+        with self._database.changes.subscribe(run_topic(wanted.run)) as changes:
+            while sent is None or not sent.phase.terminal:
+                sent, found = await self._database.read(body)
+                if found is not None:
+                    yield found
+                if not sent.phase.terminal:
+                    await changes.wait(RECONCILE_SECONDS)

@@ -1,0 +1,69 @@
+"""What changed among the actions of a run. A look is narrow: only what is new to the watcher is read whole."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from wingbeat.core.action import Action
+from wingbeat.core.ids import ROOT_ACTION, RunId
+from wingbeat.store.actions import COLUMNS, action_of
+from wingbeat.store.database import Transaction, to_micros
+from wingbeat.store.filters import Arguments
+
+PAGE = 1000
+"""Actions in one statement."""
+
+
+async def page(tx: Transaction, run: RunId, *, after: str) -> Sequence[Action]:
+    """Up to `PAGE` actions whose names follow `after`, by name."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {COLUMNS}
+          FROM action a
+         WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.name > $4
+         ORDER BY a.name
+         LIMIT $5
+        """,
+        *_key(run),
+        after,
+        PAGE,
+    )
+    return [action_of(row) for row in rows]
+
+
+async def versions(tx: Transaction, run: RunId, *, since: datetime) -> Mapping[str, int]:
+    """Those of the actions that changed at or after `since`, by name; the root's always."""
+    rows = await tx.fetch(
+        f"""
+        SELECT name, version
+          FROM action
+         WHERE project = $1 AND domain = $2 AND run = $3 AND parent IS NOT NULL AND updated_at >= $4
+        UNION ALL
+        SELECT name, version
+          FROM action
+         WHERE project = $1 AND domain = $2 AND run = $3 AND name = '{ROOT_ACTION}'
+        """,
+        *_key(run),
+        to_micros(since),
+    )
+    return {row["name"]: row["version"] for row in rows}
+
+
+async def find_many(tx: Transaction, run: RunId, names: Sequence[str]) -> Sequence[Action]:
+    found: list[Action] = []
+    for first in range(0, len(names), PAGE):
+        args = Arguments(*_key(run))
+        marks = ", ".join(args.add(name) for name in names[first : first + PAGE])
+        rows = await tx.fetch(
+            f"""
+            SELECT {COLUMNS}
+              FROM action a
+             WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.name IN ({marks})
+            """,
+            *args.values,
+        )
+        found.extend(action_of(row) for row in rows)
+    return found
+
+
+def _key(run: RunId) -> tuple[str, str, str]:
+    return run.project, run.domain, run.name
