@@ -10,7 +10,7 @@ from wingbeat.core.action import Action, Event, Failure, Phase, after
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.retry import RetryPolicy, retry_after
 from wingbeat.operations.current import Current, find_attempt, get, record
-from wingbeat.store import actions, queue, run_ends, timers
+from wingbeat.store import actions, descendants, queue, run_ends, timers
 from wingbeat.store.database import Transaction
 
 
@@ -71,10 +71,17 @@ async def close(tx: Transaction, action: Action, phase: Phase, at: datetime) -> 
     """The action is over since `at`: whatever waited for it or on its behalf is settled, its children are aborted."""
     lasted = at - action.created_at
     await actions.save(tx, replace(action, phase=phase, ended_at=at, duration_ms=round(lasted.total_seconds() * 1000)))
-    await queue.remove(tx, action.id)
-    await timers.remove(tx, action.id)
+    await _settle(tx, action.id)
     if action.trigger is not None:
         await run_ends.append(tx, action.trigger, run_name=action.id.run.name, phase=phase, at=at)
-    # Locks are taken from parents to children only, so that two ends never wait for each other.
-    for child in await queue.children(tx, action.id):
-        await abort(tx, child, action.abort_reason or f"its parent {action.id.name} is over: {phase.name}")
+    below = await descendants.lock(tx, action.id)
+    reason = action.abort_reason or f"its parent {action.id.name} is over: {phase.name}"
+    for batch in descendants.batches(below):
+        await descendants.abort(tx, batch, reason)
+        await _settle(tx, *batch)
+
+
+async def _settle(tx: Transaction, *actions: ActionId) -> None:
+    """These actions of one run are over: nothing waits for them any more, and they wait for nothing."""
+    await queue.remove(tx, *actions)
+    await timers.remove(tx, *actions)

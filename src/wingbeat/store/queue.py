@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from wingbeat.core.action import Phase
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.store.changes import QUEUE
-from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
+from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, placeholders, to_micros
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """What is available then is waited for and cannot be claimed: somebody else will say when it goes on."""
@@ -191,9 +191,17 @@ async def release(tx: Transaction, attempt: AttemptId, *, at: datetime) -> None:
     tx.changed(QUEUE)
 
 
-async def remove(tx: Transaction, action: ActionId) -> None:
-    """The action is over: a node that still runs it will stop it."""
-    await tx.execute(f"DELETE FROM queue WHERE {_IS_ACTION}", *_key(action))
+async def remove(tx: Transaction, *actions: ActionId) -> None:
+    """These actions of one run are over: a node that still runs one will stop it."""
+    run = actions[0].run
+    await tx.execute(
+        f"DELETE FROM queue WHERE project = $1 AND domain = $2 AND run = $3"
+        f" AND action IN ({placeholders(4, len(actions))})",
+        run.project,
+        run.domain,
+        run.name,
+        *(action.name for action in actions),
+    )
     tx.changed(QUEUE)
 
 
@@ -210,18 +218,6 @@ async def waiting_parents(tx: Transaction, node: str) -> int:
         node,
     )
     return rows[0]["number"]
-
-
-async def children(tx: Transaction, parent: ActionId) -> list[ActionId]:
-    """The children of `parent` that are not over, with their entries locked in the order of their names."""
-    rows = await tx.fetch(
-        f"""
-        SELECT q.action FROM queue q WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.parent = $4
-         ORDER BY q.action{tx.for_update}
-        """,
-        *_key(parent),
-    )
-    return [ActionId(parent.run, row["action"]) for row in rows]
 
 
 async def _next_turn(tx: Transaction, run: RunId) -> int:

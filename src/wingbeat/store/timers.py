@@ -9,7 +9,7 @@ from datetime import datetime
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.core.timer import Timer, TimerKind
 from wingbeat.store.changes import TIMERS
-from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_moment, to_micros
+from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_moment, placeholders, to_micros
 
 _TYPES = {
     "project": "text",
@@ -50,14 +50,16 @@ async def take(tx: Transaction, timer: Timer) -> bool:
     return taken == 1
 
 
-async def remove(tx: Transaction, action: ActionId) -> None:
-    """All of the action, which is locked."""
+async def remove(tx: Transaction, *actions: ActionId) -> None:
+    """All of these actions of one run, which are locked."""
+    run = actions[0].run
     await tx.execute(
-        "DELETE FROM timer WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4",
-        action.run.project,
-        action.run.domain,
-        action.run.name,
-        action.name,
+        f"DELETE FROM timer WHERE project = $1 AND domain = $2 AND run = $3"
+        f" AND action IN ({placeholders(4, len(actions))})",
+        run.project,
+        run.domain,
+        run.name,
+        *(action.name for action in actions),
     )
 
 
