@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ async def test_thousands_below_an_action_end_with_it_in_a_few_statements(databas
     clock.forward(SECOND)
 
     async def body(tx: Transaction) -> int:
-        counting = Counting(tx)
+        counting: Any = Counting(tx)
         assert await ending.abort(counting, root_of("r"), "enough")
         return counting.statements
 
