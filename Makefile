@@ -45,9 +45,10 @@ test: .venv/developer postgresql ## Run the tests, the stock SDK and CLI against
 demo: .venv/user ## Start a server, deploy examples/ with the stock SDK, wait for a scheduled fire, show it, stop
 	@$(BIN)/wingbeat demo
 
-soak: .venv/developer postgresql ## Kill everything at random for a minute, and live thousands of random lives of triggers
+soak: .venv/developer postgresql ## Kill everything at random for a minute, live thousands of lives of triggers, send nonsense
 	@WINGBEAT_SOAK=1 SOAK_SECONDS=60 $(BIN)/python -m pytest -q --no-header tests/e2e/test_chaos.py tests/loops/test_scheduler_processes.py
 	@$(BIN)/python -m tests.simulation.soak --seeds 2000 --seconds 600
+	@FUZZ_REQUESTS=400 $(BIN)/python -m pytest -q --no-header tests/rpc/test_fuzz.py
 
 bench: .venv/developer postgresql ## Measure, each against a baseline taken in the same run
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file; done

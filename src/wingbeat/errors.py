@@ -12,6 +12,10 @@ class InvalidArgument(WingbeatError):
     """The request can never succeed as written; the message names the field, its value and what would be right."""
 
 
+class Unstorable(InvalidArgument):
+    """A value that no column holds: a text with a NUL character, a number beyond 63 bits and a sign."""
+
+
 class NotFound(WingbeatError):
     """The named thing does not exist, or the caller may not see it."""
 

@@ -129,6 +129,14 @@ def test_a_host_that_does_not_exist_is_named() -> None:
         bind("no-such-host.invalid", 80)
 
 
+def test_accepted_connections_send_small_packets_at_once() -> None:
+    """Else the second packet of an answer waits for the acknowledgement of the first: 40 ms for every call."""
+    with bind("127.0.0.1", 0) as listening_socket, socket.create_connection(listening_socket.getsockname()):
+        accepted, _ = listening_socket.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_an_ipv6_address_can_be_bound() -> None:
     with bind("::1", 0) as listening_socket:
         assert listening_socket.family is socket.AF_INET6

@@ -578,3 +578,10 @@ async def test_a_backfill_is_paused_resumed_and_cancelled(clients: Clients) -> N
     with pytest.raises(ConnectError, match="is cancelled") as refused:
         await clients.ours.resume_backfill(pb.ResumeBackfillRequest(id=found))
     assert refused.value.code == Code.FAILED_PRECONDITION
+
+
+async def test_a_number_that_cannot_be_stored_is_told_with_its_field(clients: Clients) -> None:
+    await clients.deploy()
+    with pytest.raises(ConnectError, match=r"^old is 18446744073709551615: .* cannot be stored") as refused:
+        await clients.ours.diff_revisions(pb.DiffRevisionsRequest(name=NAME, old=2**64 - 1))
+    assert refused.value.code is Code.INVALID_ARGUMENT

@@ -126,6 +126,25 @@ def test_a_request_with_many_faults_names_the_first_few() -> None:
     assert refusal("DeleteTriggers", request).endswith("; and 15 more")
 
 
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ([5, 6], ""),
+        ([9], ""),
+        ([9, 6], "must not have other phases"),
+        ([], "give one or more of the phases"),
+        ([6, 6], "each once"),
+        ([4], "on_phases[0]: must be in list [5, 6, 7, 8, 9]"),
+    ],
+    ids=["ends", "paused alone", "paused among others", "none", "one twice", "one of no interest"],
+)
+def test_notification_rules_are_checked_although_the_validator_cannot(phases: list[int], said: str) -> None:
+    request = run.CreateRunRequest(run_id=RUN, task_id={"project": "p", "domain": "d", "name": "t", "version": "v"})
+    rule = request.run_spec.notification_rules.rules.add(on_phases=phases, delivery_config_name="mail")
+    assert (said in refusal("CreateRun", request)) if said else refusal("CreateRun", request) == ""
+    assert list(rule.on_phases) == phases
+
+
 def large_inputs() -> common.Inputs:
     inputs = common.Inputs()
     for number in range(20_000):

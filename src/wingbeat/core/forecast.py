@@ -32,8 +32,10 @@ class Horizon:
             raise InvalidArgument(f"begin is {self.begin}: it must be from {EARLIEST.year} to {LATEST.year}")
         if not timedelta() < self.length <= LONGEST:
             raise InvalidArgument(f"horizon is {self.length}: it must be longer than 0 and at most {LONGEST.days} days")
-        if self.bucket < SHORTEST_BUCKET:
-            raise InvalidArgument(f"bucket is {self.bucket}: it must be at least {SHORTEST_BUCKET}")
+        if not SHORTEST_BUCKET <= self.bucket <= LONGEST:
+            raise InvalidArgument(
+                f"bucket is {self.bucket}: it must be at least {SHORTEST_BUCKET} and at most {LONGEST.days} days"
+            )
         if self.buckets > MOST_BUCKETS:
             raise InvalidArgument(
                 f"bucket is {self.bucket}: the horizon of {self.length} has {self.buckets} of them, at most"

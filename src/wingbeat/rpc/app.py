@@ -16,6 +16,7 @@ from wingbeat.rpc.measuring import Measuring
 from wingbeat.rpc.service import promised
 from wingbeat.rpc.tracing import Tracing
 from wingbeat.rpc.transport import Guarded, Receive, Scope, Send
+from wingbeat.rpc.unstorable import NamingUnstorable
 from wingbeat.rpc.validation import Validating
 from wingbeat.telemetry import Metrics
 
@@ -66,7 +67,7 @@ def build(
     app = _AllServices(
         service=None,
         endpoints=lambda _: cast("Mapping[str, Any]", endpoints),
-        interceptors=[*outermost, *interceptors, Validating()],
+        interceptors=[*outermost, *interceptors, NamingUnstorable(), Validating()],
         read_max_bytes=max_message_bytes,
         compressions=[BoundedGzip(max_message_bytes)],
         codecs=[ProtoCodec(), JsonCodec()],

@@ -5,14 +5,16 @@ the organisation may be empty, the first attempt may be called 0, and what is wa
 named in part.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from connectrpc.request import RequestContext
+from flyteidl2.common import phase_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from protovalidate import Validator, Violation
+from protovalidate import EvaluationError, Validator, Violation
 
+from wingbeat.core.action import TERMINAL
 from wingbeat.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ LARGE_MESSAGE_BYTES = 64 * 1024
 A thread would not help: the validator keeps the interpreter's lock.
 """
 
+HOLDERS_OF_INLINE_RULES = frozenset({"flyteidl2.task.RunSpec"})
+"""The rule `paused_rule_exclusive` in them names an enumeration, which the validator cannot read: it is checked here."""
 HOLDERS_OF_LITERALS = frozenset({"flyteidl2.task.Inputs", "flyteidl2.task.Outputs", "flyteidl2.core.LiteralMap"})
 ORGANISATION_FIELDS = frozenset({"org", "organization"})
 ATTEMPT_FROM_ZERO = frozenset(
@@ -82,34 +86,58 @@ class Validating:
     def check(self, request: Message, *, method: str) -> None:
         """Raise InvalidArgument unless the request keeps every rule that is not waived for the method."""
         if request.ByteSize() > LARGE_MESSAGE_BYTES:
-            request = _without_literals(request)
+            request = _without(request, HOLDERS_OF_LITERALS, "literals")
         partial = method.startswith(PARTIAL_NAMES)
         broken = [
-            violation
-            for violation in self._validator.collect_violations(request)
-            if not _waived(violation, request, partial=partial)
+            violation for violation in self._violations(request) if not _waived(violation, request, partial=partial)
         ]
         if broken:
             raise InvalidArgument(_sentence(broken))
 
+    def _violations(self, request: Message) -> Sequence[Violation]:
+        try:
+            return self._validator.collect_violations(request)
+        except EvaluationError:
+            for holder in _holders(request, HOLDERS_OF_INLINE_RULES):
+                _check_inline_rules(holder)
+            lean = _without(request, HOLDERS_OF_INLINE_RULES, "notification_rules")
+            return self._validator.collect_violations(lean)
 
-def _without_literals(request: Message) -> Message:
+
+def _check_inline_rules(run_spec: Any) -> None:
+    """Whatever else is wrong with them refuses to be seen, because of the one rule that cannot be evaluated."""
+    paused = phase_pb2.ACTION_PHASE_PAUSED
+    terminal = {phase.value for phase in TERMINAL} - {phase_pb2.ACTION_PHASE_RECOVERED}
+    for rule in run_spec.notification_rules.rules:
+        phases = list(rule.on_phases)
+        if not phases or len(set(phases)) < len(phases) or not {paused, *terminal}.issuperset(phases):
+            raise InvalidArgument(
+                f"notification_rules.rules.on_phases is {phases}: give one or more of the phases"
+                f" {sorted({paused, *terminal})}, each once"
+            )
+        if paused in phases and len(phases) > 1:
+            raise InvalidArgument(
+                "notification_rules.rules.on_phases: a rule for ACTION_PHASE_PAUSED must not have other phases"
+            )
+
+
+def _without(request: Message, holders: Collection[str], field: str) -> Message:
     lean = type(request)()
     lean.CopyFrom(request)
-    for holder in _holders_of_literals(lean):
-        holder.ClearField("literals")
+    for holder in _holders(lean, holders):
+        holder.ClearField(field)
     return lean
 
 
-def _holders_of_literals(message: Message) -> Iterator[Message]:
-    if message.DESCRIPTOR.full_name in HOLDERS_OF_LITERALS:
+def _holders(message: Message, names: Collection[str]) -> Iterator[Message]:
+    if message.DESCRIPTOR.full_name in names:
         yield message
         return
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
         for child in [value] if isinstance(value, Message) else value:
-            yield from _holders_of_literals(child)
+            yield from _holders(child, names)
 
 
 def _waived(violation: Violation, request: Message, *, partial: bool) -> bool:

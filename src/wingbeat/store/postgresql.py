@@ -10,7 +10,7 @@ from typing import TypeVar
 import asyncpg
 
 from wingbeat.clock import Clock
-from wingbeat.errors import Conflict, InvalidArgument, ResourceExhausted, StartError, Unavailable
+from wingbeat.errors import Conflict, ResourceExhausted, StartError, Unavailable, Unstorable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
 from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Body, Row, Value, unique, without_password
@@ -185,7 +185,9 @@ def _translate(error: Exception) -> Exception:
         case asyncpg.UniqueViolationError():
             return Conflict("changed by someone else at the same time: read again and retry")
         case asyncpg.CharacterNotInRepertoireError():
-            return InvalidArgument("a text holds a NUL character, which cannot be stored")
+            return Unstorable("a text holds a NUL character, which cannot be stored")
+        case asyncpg.DataError() if "out of int64 range" in str(error):
+            return Unstorable("a number is beyond 63 bits and cannot be stored")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return Unavailable("the database is busy: try again")
         case (

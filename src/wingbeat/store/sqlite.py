@@ -19,7 +19,7 @@ from wingbeat.errors import StartError
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
 from wingbeat.store.database import Body, unique
-from wingbeat.store.sqlite_connection import SqliteTransaction, connect, drive, roll_back, translate
+from wingbeat.store.sqlite_connection import FAULTS, SqliteTransaction, connect, drive, roll_back, translate
 from wingbeat.store.sqlite_reads import Reads
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class SqliteDatabase:
             connection.execute("COMMIT")
         except BaseException as error:
             roll_back(connection)
-            failure = translate(error) if isinstance(error, sqlite3.Error) else error
+            failure = translate(error) if isinstance(error, FAULTS) else error
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(failure)
@@ -116,7 +116,7 @@ class SqliteDatabase:
         except BaseException as error:
             connection.execute("ROLLBACK TO body")
             connection.execute("RELEASE body")
-            job.future.set_exception(translate(error) if isinstance(error, sqlite3.Error) else error)
+            job.future.set_exception(translate(error) if isinstance(error, FAULTS) else error)
             return
         connection.execute("RELEASE body")
         done.append((job, result, tx.topics))

@@ -8,12 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from wingbeat.errors import Conflict, ResourceExhausted, Unavailable
+from wingbeat.errors import Conflict, ResourceExhausted, Unavailable, Unstorable
 from wingbeat.store.database import TOO_SLOW, Body, Row, Transaction, Value
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+FAULTS = (sqlite3.Error, OverflowError)
+"""What the driver raises."""
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -81,8 +83,10 @@ def roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def translate(error: sqlite3.Error) -> Exception:
+def translate(error: Exception) -> Exception:
     """What a caller can do about an error of the driver; others stay what they are."""
+    if isinstance(error, OverflowError) and "SQLite INTEGER" in str(error):
+        return Unstorable("a number is beyond 63 bits and cannot be stored")
     if isinstance(error, sqlite3.IntegrityError) and "UNIQUE" in str(error):
         return Conflict("changed by someone else at the same time: read again and retry")
     if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:

@@ -5,7 +5,6 @@ everybody else waiting. Nobody can tell the two apart before, so each read has a
 """
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import TypeVar
 from wingbeat.clock import Clock
 from wingbeat.errors import ResourceExhausted
 from wingbeat.store.database import READ_SECONDS, Body
-from wingbeat.store.sqlite_connection import SqliteTransaction, connect, drive, roll_back, translate
+from wingbeat.store.sqlite_connection import FAULTS, SqliteTransaction, connect, drive, roll_back, translate
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ class _Reader:
             finally:
                 self._until = None
                 roll_back(self._connection)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise translate(error) from error
 
     def close(self) -> None:
