@@ -32,6 +32,7 @@ from wingbeat.config.settings import Settings
 from wingbeat.operations.firing import Firer
 from wingbeat.rpc.app import build
 from wingbeat.rpc.draining import Draining
+from wingbeat.rpc.identity import nobody
 from wingbeat.rpc.service import promised
 from wingbeat.server.services import SERVICES, services
 from wingbeat.server.storage import open_storage
@@ -158,7 +159,7 @@ async def server(database: Database, tmp_path: Path) -> AsyncGenerator[Server]:
     settings = Settings(data=tmp_path)
     storage = await open_storage(settings, database, public_url="http://127.0.0.1:8080")
     node = cast("Any", SimpleNamespace(id="n1", executor=FakeExecutor()))
-    mounted = services(settings, database, storage, node, Firer(DEFAULTS, DOMAINS))
+    mounted = services(settings, database, storage, node, Firer(DEFAULTS, DOMAINS), identify=nobody)
     await plant(database, spec(defaults={"a": 1}), deployment(given=inputs(a=2)))
     draining = Draining()
     app = build(mounted, draining=draining, metrics=Metrics())

@@ -30,7 +30,7 @@ A thread would not help: the validator keeps the interpreter's lock.
 """
 
 HOLDERS_OF_INLINE_RULES = frozenset({"flyteidl2.task.RunSpec"})
-"""The rule `paused_rule_exclusive` in them names an enumeration, which the validator cannot read: it is checked here."""
+"""Their rule `paused_rule_exclusive` names an enumeration; the validator cannot read it, so it is checked here."""
 HOLDERS_OF_LITERALS = frozenset({"flyteidl2.task.Inputs", "flyteidl2.task.Outputs", "flyteidl2.core.LiteralMap"})
 ORGANISATION_FIELDS = frozenset({"org", "organization"})
 ATTEMPT_FROM_ZERO = frozenset(
