@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations, product
 
@@ -7,7 +8,7 @@ from wingbeat.core.listing import Filter, Function, ListQuery, Page, Sort
 from wingbeat.errors import InvalidArgument
 from wingbeat.store.database import Database, Row, Transaction, to_micros
 from wingbeat.store.filters import MAX_VALUES, Arguments, Column, Columns, Kind
-from wingbeat.store.listing import Listing, fetch_page
+from wingbeat.store.listing import Listing, Split, fetch_page
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BIRDS = Listing(
@@ -88,6 +89,34 @@ async def test_paging_through_any_order_gives_every_row_once(flock: Database) ->
         whole = await page(flock, ListQuery(limit=100, sort=sort))
         assert seen == [row["name"] for row in whole.items], sort
         assert sorted(seen) == [bird[0] for bird in FLOCK], sort
+
+
+@pytest.mark.parametrize("sort", [(), (Sort("name"),), (Sort("size"), Sort("name", ascending=True)), (Sort("call"),)])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        (),
+        (Filter("size", Function.VALUE_IN, ("1", "3")),),
+        (Filter("size", Function.VALUE_NOT_IN, ("1", "3")),),
+        (Filter("size", Function.GREATER_THAN, ("0",)), Filter("size", Function.NOT_EQUAL, ("2",))),
+        (Filter("size", Function.EQUAL, ("2",)), Filter("rare", Function.EQUAL, ("true",))),
+        (Filter("size", Function.NOT_EXISTS),),
+        (Filter("size", Function.EQUAL, ("1", "0")),),
+    ],
+)
+async def test_a_list_that_is_split_shows_the_same(
+    flock: Database, sort: tuple[Sort, ...], filters: tuple[Filter, ...]
+) -> None:
+    split = replace(BIRDS, split=Split("size", range(4), ("name",)))
+    query = ListQuery(limit=100, sort=sort, filters=filters)
+    whole = [row["name"] for row in (await page(flock, query)).items]
+    seen: list[str] = []
+    query, more = replace(query, limit=3), True
+    while more:
+        found = await page(flock, query, split)
+        seen += [row["name"] for row in found.items]
+        query, more = replace(query, token=found.next_token), bool(found.next_token)
+    assert seen == whole
 
 
 async def test_order_is_the_same_each_time_although_rows_tie(flock: Database) -> None:

@@ -1,5 +1,6 @@
 """Filters of lists as SQL: known columns only, and every value is a parameter of its column's kind."""
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,9 +80,25 @@ def conditions(filters: Sequence[Filter], columns: Columns, args: Arguments) -> 
     return [_condition(each, columns, args) for each in filters]
 
 
+def admits(filters: Sequence[Filter], field: str, value: int) -> bool:
+    """Whether the filters that speak of an integer `field`, which is always set, let `value` through."""
+    return all(_admits(each, value) for each in filters if each.field == field)
+
+
 def storable(text: str) -> bool:
     """Whether both databases take `text`: no NUL, no half of a surrogate pair."""
     return not _UNSTORABLE.search(text)
+
+
+def _admits(each: Filter, value: int) -> bool:
+    match each.function:
+        case Function.EXISTS | Function.NOT_EXISTS:
+            return each.function is Function.EXISTS
+        case Function.VALUE_IN | Function.VALUE_NOT_IN:
+            among = value in [_integer(text, each.field) for text in each.values]
+            return among is (each.function is Function.VALUE_IN)
+        case function:
+            return _MEANINGS[function](value, _integer(_one(each, Kind.INTEGER), each.field))
 
 
 def _condition(each: Filter, columns: Columns, args: Arguments) -> str:
@@ -96,7 +113,7 @@ def _condition(each: Filter, columns: Columns, args: Arguments) -> str:
             operator = "IN" if each.function is Function.VALUE_IN else "NOT IN"
             return f"({column.sql}) {operator} ({', '.join(values)})"
         case function if function in _COMPARISONS:
-            value = args.add(_coerced(_one(each, column), column, each.field))
+            value = args.add(_coerced(_one(each, column.kind), column, each.field))
             return f"({column.sql}) {_COMPARISONS[function]} {value}"
         case function:
             return _text_condition(each, column, _TEXT_CONDITIONS[function], args)
@@ -110,12 +127,20 @@ _COMPARISONS = {
     Function.LESS_THAN: "<",
     Function.LESS_THAN_OR_EQUAL: "<=",
 }
+_MEANINGS: Mapping[Function, Callable[[int, int], bool]] = {
+    Function.EQUAL: operator.eq,
+    Function.NOT_EQUAL: operator.ne,
+    Function.GREATER_THAN: operator.gt,
+    Function.GREATER_THAN_OR_EQUAL: operator.ge,
+    Function.LESS_THAN: operator.lt,
+    Function.LESS_THAN_OR_EQUAL: operator.le,
+}
 
 
 def _text_condition(each: Filter, column: Column, render: Callable[[str, str, int], str], args: Arguments) -> str:
     if column.kind is not Kind.TEXT:
         raise InvalidArgument(f"filter on {each.field!r}: {each.function} works on text only")
-    text = _checked(_one(each, column), each.field)
+    text = _checked(_one(each, column.kind), each.field)
     if not text:
         raise InvalidArgument(f"filter on {each.field!r}: {each.function} needs a text that is not empty")
     return render(f"({column.sql})", args.add(text), len(text))
@@ -153,12 +178,12 @@ def _some(each: Filter) -> tuple[str, ...]:
     return each.values
 
 
-def _one(each: Filter, column: Column) -> str:
+def _one(each: Filter, kind: Kind) -> str:
     values = _some(each)
     if len(values) == 1:
         return values[0]
     # The SDK gives a string where a list belongs, so that phase 10 arrives as "1", "0".
-    if column.kind is Kind.INTEGER and all(len(value) == 1 and value.isdigit() for value in values):
+    if kind is Kind.INTEGER and all(len(value) == 1 and value.isdigit() for value in values):
         return "".join(values)
     raise InvalidArgument(f"filter on {each.field!r}: {each.function} takes one value, got {len(values)}")
 

@@ -10,7 +10,7 @@ from wingbeat.store.filters import Arguments
 
 _NAME = ("project", "domain", "name")
 _VERSION = (*_NAME, "version")
-_SHOWN = ("project", "domain", "run", "phase", "created_at")
+_SHOWN = ("project", "domain", "run", "phase", "created_at", *(f"task_{name}" for name in _VERSION))
 
 
 async def of_tasks(tx: Transaction, tasks: Sequence[TaskName]) -> Mapping[TaskName, LatestRun]:
@@ -32,26 +32,54 @@ async def of_versions(tx: Transaction, tasks: Sequence[TaskId]) -> Mapping[TaskI
 
 
 async def _latest_rows(tx: Transaction, names: Sequence[str], keys: Sequence[Sequence[str]]) -> Sequence[Row]:
+    """An index has the runs of each phase by age, so the latest is the latest of ten."""
     if not keys:
         return []
     args = Arguments()
-    values = ", ".join(f"({', '.join(args.add(part) for part in key)})" for key in keys)
-    same = " AND ".join(f"a.task_{name} = k.{name}" for name in names)
-    # Not one look for all columns: SQLite knows no LATERAL, and as a join databases would read all runs of a task.
-    looks = ", ".join(
-        f"""(SELECT a.{column} FROM action a WHERE a.parent IS NULL AND {same}
-              ORDER BY a.created_at DESC, a.run DESC LIMIT 1) AS {column}"""
-        for column in _SHOWN
-    )
-    wanted = ", ".join(f"k.{name} AS task_{name}" for name in names)
-    rows = await tx.fetch(
+    phases = ", ".join(f"({phase.value})" for phase in Phase)
+    ages = await tx.fetch(
         f"""
-        WITH k ({", ".join(names)}) AS (VALUES {values})
-        SELECT {wanted}, {looks} FROM k
+        WITH k ({", ".join(names)}) AS (VALUES {", ".join(f"({_marks(key, args)})" for key in keys)}),
+             p (phase) AS (VALUES {phases})
+        SELECT {", ".join(f"k.{name}" for name in names)}, p.phase,
+               (SELECT max(a.created_at) FROM action a WHERE {_same("a", names)} AND a.phase = p.phase) AS created_at
+          FROM k CROSS JOIN p
         """,
         *args.values,
     )
-    return [row for row in rows if row["run"] is not None]
+    latest: dict[tuple[str, ...], tuple[int, int]] = {}
+    for row in ages:
+        if row["created_at"] is not None:
+            key = tuple(row[name] for name in names)
+            latest[key] = max(latest.get(key, (0, 0)), (row["created_at"], row["phase"]))
+    return await _rows(tx, names, latest)
+
+
+async def _rows(
+    tx: Transaction, names: Sequence[str], latest: Mapping[tuple[str, ...], tuple[int, int]]
+) -> Sequence[Row]:
+    if not latest:
+        return []
+    args = Arguments()
+    found = ", ".join(f"({_marks(key, args)}, {at}, {phase})" for key, (at, phase) in latest.items())
+    then = "{0}.phase = k.phase AND {0}.created_at = k.created_at"
+    return await tx.fetch(
+        f"""
+        WITH k ({", ".join(names)}, created_at, phase) AS (VALUES {found})
+        SELECT {", ".join(f"a.{column}" for column in _SHOWN)}
+          FROM k JOIN action a ON {_same("a", names)} AND {then.format("a")}
+         WHERE a.run = (SELECT max(b.run) FROM action b WHERE {_same("b", names)} AND {then.format("b")})
+        """,
+        *args.values,
+    )
+
+
+def _same(table: str, names: Sequence[str]) -> str:
+    return f"{table}.parent IS NULL AND " + " AND ".join(f"{table}.task_{name} = k.{name}" for name in names)
+
+
+def _marks(key: Sequence[str], args: Arguments) -> str:
+    return ", ".join(args.add(part) for part in key)
 
 
 def _latest(row: Row) -> LatestRun:

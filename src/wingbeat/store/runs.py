@@ -11,10 +11,10 @@ from wingbeat.core.run import Run
 from wingbeat.store import actions
 from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_micros, maybe_moment, to_micros
 from wingbeat.store.filters import Arguments, Column, Columns
-from wingbeat.store.listing import Listing, fetch_page
+from wingbeat.store.listing import Listing, Split, fetch_page
 
 Within = Scope | TaskName | TaskId | TriggerName
-"""Whose runs a list shows. An empty part of a name narrows nothing."""
+"""Whose runs a list shows. An empty part of a scope narrows nothing."""
 
 MAX_NAMES = 1000
 """Names in one statement: three parameters each, of which databases take some tens of thousands."""
@@ -42,16 +42,24 @@ _LABEL = (
     "SELECT l.value FROM run_label l"
     " WHERE l.project = a.project AND l.domain = a.domain AND l.run = a.run AND l.key = {key}"
 )
-_OF_TRIGGERS = "a.trigger_id IN (SELECT t.trigger_id FROM trigger_spec t WHERE {})"
-"""Their names are in the actions, too, and in no index."""
+_OF_TRIGGER = (
+    "a.trigger_id = (SELECT t.trigger_id FROM trigger_spec t"
+    " WHERE t.project = {} AND t.domain = {} AND t.task_name = {} AND t.name = {})"
+)
+"""Its name is in the actions, too, and in no index."""
+_PAUSED = (
+    "(a.project, a.domain, a.run) IN"
+    f" (SELECT p.project, p.domain, p.run FROM action p WHERE p.phase = {Phase.PAUSED.value})"
+)
 _ROOT = f"a.project = r.project AND a.domain = r.domain AND a.run = r.name AND a.name = '{ROOT_ACTION}'"
 
 _LIST = Listing(
     select=actions.COLUMNS,
     source="action a WHERE a.parent IS NULL AND {where}",
     columns=Columns(actions.FIELDS, {"labels.": Column(_LABEL, nullable=True)}),
-    key=("run_name", "project", "domain"),
-    default_sort=(Sort("phase", ascending=True), Sort("created_at"), Sort("run_name")),
+    key=("created_at", "run_name", "project", "domain"),
+    default_sort=(Sort("phase", ascending=True), Sort("created_at")),
+    split=Split("phase", tuple(Phase), ("created_at", "run_name")),
 )
 
 
@@ -147,39 +155,32 @@ async def list_page(
     Raises InvalidArgument.
     """
     args = Arguments()
-    narrowing = " AND ".join(f"{column} = {args.add(value)}" for column, value in _narrowing(within) if value)
-    scope = [_OF_TRIGGERS.format(narrowing) if isinstance(within, TriggerName) else narrowing] if narrowing else []
+    scope = _narrowing(within, args)
     if paused_only:
-        scope.append(
-            "EXISTS (SELECT 1 FROM action p WHERE p.project = a.project AND p.domain = a.domain AND p.run = a.run"
-            f" AND p.phase = {Phase.PAUSED.value})"
-        )
+        scope.append(_PAUSED)
     page = await fetch_page(tx, _LIST, query, scope=scope, args=args)
     roots = [actions.action_of(row) for row in page.items]
     labels = await _labels(tx, [root.id.run for root in roots])
     return Page([Listed(root, labels.get(root.id.run, {})) for root in roots], page.next_token)
 
 
-def _narrowing(within: Within | None) -> Sequence[tuple[str, str]]:
+def _narrowing(within: Within | None, args: Arguments) -> list[str]:
     match within:
         case None:
             return []
         case Scope():
-            return [("a.project", within.project), ("a.domain", within.domain)]
+            names = {"project": within.project, "domain": within.domain}
         case TriggerName():
-            return [
-                ("t.project", within.project),
-                ("t.domain", within.domain),
-                ("t.task_name", within.task),
-                ("t.name", within.name),
-            ]
+            return [_OF_TRIGGER.format(*map(args.add, (within.project, within.domain, within.task, within.name)))]
         case TaskName() | TaskId():
-            return [
-                ("a.task_project", within.project),
-                ("a.task_domain", within.domain),
-                ("a.task_name", within.name),
-                ("a.task_version", within.version if isinstance(within, TaskId) else ""),
-            ]
+            version = within.version if isinstance(within, TaskId) else ""
+            names = {
+                "task_project": within.project,
+                "task_domain": within.domain,
+                "task_name": within.name,
+                "task_version": version,
+            }
+    return [f"a.{column} = {args.add(value)}" for column, value in names.items() if value]
 
 
 async def _insert_labels(tx: Transaction, runs: Sequence[Run]) -> None:

@@ -19,19 +19,14 @@ _TRIGGERS = (
     " AND g.task_version = t.version AND g.deleted_at IS NULL"
 )
 
-_LATEST = Listing(
-    select=_COLUMNS,
-    source="""(
-        SELECT t.*, row_number() OVER (
-                   PARTITION BY t.project, t.domain, t.name ORDER BY t.created_at DESC, t.version DESC
-               ) AS age
-          FROM task t WHERE {where}
-    ) t WHERE t.age = 1""",
-    columns=Columns(
+
+def _fields(latest: str) -> Columns:
+    """Of `task t`; what `task_latest` has as well comes from the table `latest`."""
+    return Columns(
         {
-            "project": Column("t.project"),
-            "domain": Column("t.domain"),
-            "name": Column("t.name"),
+            "project": Column(f"{latest}.project"),
+            "domain": Column(f"{latest}.domain"),
+            "name": Column(f"{latest}.name"),
             "version": Column("t.version"),
             "environment": Column("t.environment"),
             "function_name": Column("t.function_name"),
@@ -39,17 +34,40 @@ _LATEST = Listing(
             "entrypoint": Column("t.entrypoint", Kind.FLAG),
             "env_description": Column("t.env_description"),
             "short_description": Column("t.short_description"),
-            "created_at": Column("t.created_at", Kind.MOMENT),
+            "created_at": Column(f"{latest}.created_at", Kind.MOMENT),
             "updated_at": Column("t.updated_at", Kind.MOMENT),
             "total_triggers": Column(f"SELECT count(*) {_TRIGGERS}", Kind.INTEGER),
             "active_triggers": Column(f"SELECT count(*) {_TRIGGERS} AND g.active", Kind.INTEGER),
             "trigger_name": Column(f"SELECT CASE WHEN count(*) = 1 THEN min(g.name) END {_TRIGGERS}", nullable=True),
         }
-    ),
+    )
+
+
+_OF_THE_NAME = frozenset({"project", "domain", "name"})
+"""Fields that all versions of a task share."""
+_LATEST = Listing(
+    select=_COLUMNS,
+    source="""task_latest l
+        JOIN task t ON t.project = l.project AND t.domain = l.domain AND t.name = l.name AND t.version = l.version
+        WHERE {where}""",
+    columns=_fields("l"),
     key=("name", "project", "domain"),
     default_sort=(Sort("created_at"),),
 )
-_NAMES = replace(_LATEST, source="(SELECT DISTINCT t.project, t.domain, t.name FROM task t WHERE {where}) n")
+_LATEST_MATCHING = replace(
+    _LATEST,
+    source="""(
+        SELECT t.*, row_number() OVER (
+                   PARTITION BY t.project, t.domain, t.name ORDER BY t.created_at DESC, t.version DESC
+               ) AS age
+          FROM task t WHERE {where}
+    ) t WHERE t.age = 1""",
+    columns=_fields("t"),
+)
+_NAMES = replace(_LATEST, source="task_latest l WHERE {where}")
+_NAMES_MATCHING = replace(
+    _LATEST_MATCHING, source="(SELECT DISTINCT t.project, t.domain, t.name FROM task t WHERE {where}) n"
+)
 _VERSIONS = Listing(
     select=_COLUMNS,
     source="task t WHERE {where}",
@@ -99,6 +117,20 @@ async def put(tx: Transaction, deployment: TaskDeployment, *, by: str) -> None:
         by,
         to_micros(tx.now),
     )
+    await tx.execute(
+        """
+        INSERT INTO task_latest (project, domain, name, version, created_at)
+        SELECT project, domain, name, version, created_at
+          FROM task WHERE project = $1 AND domain = $2 AND name = $3 AND version = $4
+        ON CONFLICT (project, domain, name) DO UPDATE
+           SET version = excluded.version, created_at = excluded.created_at
+         WHERE (excluded.created_at, excluded.version) > (task_latest.created_at, task_latest.version)
+        """,
+        ref.id.project,
+        ref.id.domain,
+        ref.id.name,
+        ref.id.version,
+    )
 
 
 async def find(tx: Transaction, task: TaskId) -> StoredTask | None:
@@ -119,7 +151,8 @@ async def find(tx: Transaction, task: TaskId) -> StoredTask | None:
 async def list_tasks(tx: Transaction, query: ListQuery, *, project: str = "", domain: str = "") -> Page[Task]:
     """Of each task the latest version among those that match; "" is any project or domain. Raises InvalidArgument."""
     args = Arguments()
-    page = await fetch_page(tx, _LATEST, query, scope=_scope(args, project=project, domain=domain), args=args)
+    listing, alias = (_LATEST, "l") if _by_name(query) else (_LATEST_MATCHING, "t")
+    page = await fetch_page(tx, listing, query, scope=_scope(args, alias, project=project, domain=domain), args=args)
     return Page([_task(row) for row in page.items], page.next_token)
 
 
@@ -139,13 +172,19 @@ async def list_versions(tx: Transaction, query: ListQuery, task: TaskName) -> Pa
 
 async def _count_names(tx: Transaction, query: ListQuery, project: str, domain: str) -> int:
     args = Arguments()
-    source = matching(_NAMES, query, scope=_scope(args, project=project, domain=domain), args=args)
+    listing, alias = (_NAMES, "l") if _by_name(query) else (_NAMES_MATCHING, "t")
+    source = matching(listing, query, scope=_scope(args, alias, project=project, domain=domain), args=args)
     rows = await tx.fetch(f"SELECT count(*) AS names FROM {source}", *args.values)
     return rows[0]["names"]
 
 
-def _scope(args: Arguments, **names: str) -> list[str]:
-    return [f"t.{column} = {args.add(name)}" for column, name in names.items() if name]
+def _by_name(query: ListQuery) -> bool:
+    """Whether the latest version that matches is the latest of all."""
+    return all(each.field in _OF_THE_NAME for each in query.filters)
+
+
+def _scope(args: Arguments, alias: str, **names: str) -> list[str]:
+    return [f"{alias}.{column} = {args.add(name)}" for column, name in names.items() if name]
 
 
 def _task(row: Row) -> Task:
