@@ -5,7 +5,7 @@ PostgreSQL (`$1`); both databases understand the rest. Errors of the drivers bec
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -62,8 +62,8 @@ class Transaction(Protocol):
         """The number of rows that changed."""
         ...
 
-    async def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
-        """Insert many rows as one set; `columns` maps names to types of PostgreSQL. Raises Conflict for a taken key."""
+    async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
+        """Insert many rows as one set. Raises Conflict for a taken key."""
         ...
 
     async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +45,7 @@ class SqliteTransaction:
     async def execute(self, sql: str, *args: Value) -> int:
         return self._connection.execute(_translated(sql), args).rowcount
 
-    async def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+    async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
         marks = ", ".join("?" * len(columns))
         self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
