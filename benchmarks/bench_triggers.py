@@ -33,8 +33,8 @@ from wingbeat.telemetry import Metrics
 UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
 DURABLE = ("max_connections=100", "listen_addresses=127.0.0.1", "shared_buffers=512MB", "max_wal_size=4GB")
 ROUND = 10_000
-MADE = ("run", "action", "event", "queue", "fire")
-"""What fires insert; they also move rows of `schedule`."""
+RUN = {"run": "name", "action": "run", "event": "run", "queue": "run", "fire": "run_name"}
+"""What fires insert, and which column names the run; they also move rows of `schedule`."""
 
 
 async def store_triggers(database: Database, number: int) -> None:
@@ -103,25 +103,28 @@ async def storm(databases: Sequence[Database], number: int) -> float:
 
 
 async def bare_insert(database: Database) -> float:
-    """Take the rows out and put them in again, with nothing decided."""
+    """Take the rows out and put them in again, in the sets in which they came, with nothing decided."""
 
     async def take(tx: Transaction) -> dict[str, Sequence[Row]]:
-        return {table: await tx.fetch(f"SELECT * FROM {table}") for table in MADE}
+        return {table: await tx.fetch(f"SELECT * FROM {table}") for table in RUN}
 
     taken = await database.read(take)
     await clear(database)
-    columns = {table: await column_names(database, table) for table in MADE}
-    types = {
-        table: {name: await column_type(database, table, name) for name in names} for table, names in columns.items()
+    columns = {table: await column_names(database, table) for table in RUN}
+    turns = {row["run_name"]: row["trigger_id"] for row in taken["fire"]}
+    sets = {
+        table: [
+            tuple(row[name] for name in columns[table]) for row in sorted(rows, key=lambda row: turns[row[RUN[table]]])
+        ]
+        for table, rows in taken.items()
     }
-    sets = {table: [tuple(row[name] for name in columns[table]) for row in rows] for table, rows in taken.items()}
-    moves = [(row["trigger_id"], row["first_slot"], row["first_slot"] + 1) for row in taken["fire"]]
+    moves = sorted((row["trigger_id"], row["first_slot"], row["first_slot"] + 1) for row in taken["fire"])
     began = time.perf_counter()
     for first in range(0, len(moves), loop.BATCH):
 
         async def body(tx: Transaction, first: int = first) -> None:
-            for table in MADE:
-                await tx.insert(table, types[table], sets[table][first : first + loop.BATCH])
+            for table in RUN:
+                await tx.insert(table, columns[table], sets[table][first : first + loop.BATCH])
             await tx.update(
                 "UPDATE schedule SET decided_until = $2, next_fire_at = $3, wake_at = $3, triggered_at = $2"
                 " WHERE trigger_id = $1",
@@ -140,20 +143,9 @@ async def column_names(database: Database, table: str) -> list[str]:
     return [row["name"] for row in rows if (table, row["name"]) != ("event", "id")]
 
 
-async def column_type(database: Database, table: str, column: str) -> str:
-    if not database.shared:
-        return ""
-    rows = await database.read(
-        lambda tx: tx.fetch(
-            "SELECT data_type FROM information_schema.columns WHERE table_name = $1 AND column_name = $2", table, column
-        )
-    )
-    return rows[0]["data_type"]
-
-
 async def clear(database: Database) -> None:
     async def body(tx: Transaction) -> None:
-        for table in MADE:
+        for table in RUN:
             await tx.execute(f"DELETE FROM {table}")
 
     await database.write(body)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import T0
 from wingbeat.core.ids import TriggerName
+from wingbeat.core.policy import DEFAULTS
 from wingbeat.core.schedule import Every, FixedRate, Schedule, between, parse
 from wingbeat.core.trigger import LIVE, Backlog, Deployment, Firing, back_off, catch_up, due, moved, redeployed
 
@@ -102,6 +103,20 @@ def test_every_slot_is_fired_once_whatever_the_delays_and_limits(
     assert sorted(fired) == list(between(Every(period * SECOND), T0, now, T0, limit=10_000))
     assert state.next_fire_at is not None
     assert state.next_fire_at > now
+
+
+@given(
+    schedule=st.sampled_from([EVERY_MINUTE, Every(SECOND), Every(7 * SECOND), FixedRate(MINUTE), parse("0 0 29 2 *")]),
+    decided=st.integers(0, 200),
+    delay=st.integers(0, 150_000),
+    limit=st.integers(0, 3),
+)
+def test_a_single_slot_is_decided_like_any_other(schedule: Schedule, decided: int, delay: int, limit: int) -> None:
+    state = replace(moved(firing(schedule), T0 + decided * SECOND), failures=2)
+    said_in_full = replace(state, policies=replace(DEFAULTS))
+    now = state.decided_until + timedelta(milliseconds=delay)
+    alone, general = due(state, now, limit), due(said_in_full, now, limit)
+    assert replace(alone, firing=replace(alone.firing, policies=said_in_full.policies)) == general
 
 
 def test_a_redeploy_never_replays_the_time_before_it() -> None:

@@ -25,6 +25,20 @@ async def test_what_was_written_is_read(database: Database) -> None:
     assert await database.read(names) == ["a", "b"]
 
 
+async def test_any_of_many_keys_is_found_by_one_statement(database: Database) -> None:
+    async def body(tx: Transaction) -> list[Sequence[Row]]:
+        await add(tx, "a", "b", "c")
+        by_name = (
+            "SELECT name FROM keyring WHERE name = ANY($1::text[]) AND created_at = ANY($2::bigint[]) ORDER BY name"
+        )
+        times = [to_micros(tx.now), 0]
+        return [await tx.fetch(by_name, keys, times) for keys in (["c", "a", "x"], list[str]())]
+
+    some, none = await database.write(body)
+    assert [row["name"] for row in some] == ["a", "c"]
+    assert not none
+
+
 async def test_a_body_that_raises_changes_nothing(database: Database) -> None:
     async def body(tx: Transaction) -> None:
         await add(tx, "a")

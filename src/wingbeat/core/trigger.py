@@ -127,22 +127,7 @@ def due(firing: Firing, now: datetime, limit: int, standing: Standing = ALONE) -
     """
     if firing.schedule is None or not firing.active or firing.decided_until >= now:
         return Due((), firing)
-    reached = _reach(firing, firing.schedule, now)
-    undecided, unfired = _made_up_for(firing, undecided_slots(firing, reached), now)
-    late, live = _late_and_live(firing, firing.schedule, undecided, now)
-    admitted = Admission()
-    if live is not None:
-        if late is not None:
-            standing = replace(standing, waiting=True)
-        admitted = admit(live, firing.policies, standing, started=firing.started, limit=limit)
-    return Due(
-        fires=admitted.fires,
-        firing=moved(_counted(firing, admitted), reached if admitted.left is None else admitted.left.after),
-        backlog=late,
-        waiting=admitted.waiting,
-        unfired=(*unfired, *admitted.unfired),
-        cancels=admitted.cancels,
-    )
+    return _due_alone(firing, firing.schedule, now, limit) or _due(firing, firing.schedule, now, limit, standing)
 
 
 def serve(
@@ -243,6 +228,38 @@ def group_of(deployment: Deployment) -> str | None:
     """Whose runs count together: those of the triggers of a project and domain that have the same key."""
     name, key = deployment.name, deployment.policies.concurrency_key
     return f"{name.project}/{name.domain}/{key}" if key else None
+
+
+def _due_alone(firing: Firing, schedule: Schedule, now: datetime, limit: int) -> Due | None:
+    """What `_due` decides when no policy has a say and one slot is owed, which is live: a storm is made of these."""
+    slot = firing.next_fire_at
+    if firing.policies is not DEFAULTS or limit < 1 or slot is None or not now - LIVE < slot <= now:
+        return None
+    if slot != next_after(schedule, firing.decided_until, firing.anchor):
+        return None
+    following = next_after(schedule, slot, firing.anchor)
+    if following is not None and following <= now:
+        return None
+    return Due((slot,), replace(firing, decided_until=now, next_fire_at=following, failures=0))
+
+
+def _due(firing: Firing, schedule: Schedule, now: datetime, limit: int, standing: Standing) -> Due:
+    reached = _reach(firing, schedule, now)
+    undecided, unfired = _made_up_for(firing, undecided_slots(firing, reached), now)
+    late, live = _late_and_live(firing, schedule, undecided, now)
+    admitted = Admission()
+    if live is not None:
+        if late is not None:
+            standing = replace(standing, waiting=True)
+        admitted = admit(live, firing.policies, standing, started=firing.started, limit=limit)
+    return Due(
+        fires=admitted.fires,
+        firing=moved(_counted(firing, admitted), reached if admitted.left is None else admitted.left.after),
+        backlog=late,
+        waiting=admitted.waiting,
+        unfired=(*unfired, *admitted.unfired),
+        cancels=admitted.cancels,
+    )
 
 
 def _late_and_live(

@@ -18,7 +18,9 @@ from wingbeat.store.changes import Changes
 T = TypeVar("T")
 
 Value = str | bytes | int | bool | None
-"""What a statement takes."""
+"""What a row holds."""
+Argument = Value | list[int] | list[str]
+"""What a query takes. A list is for `= ANY($n::bigint[])`: many keys, one plan."""
 
 READ_SECONDS = 10.0
 """No read takes longer: SQLite counts the whole body, PostgreSQL each statement."""
@@ -54,7 +56,7 @@ class Transaction(Protocol):
         """The clause that locks the rows of a SELECT and passes over those that others have locked."""
         ...
 
-    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]: ...
+    async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]: ...
 
     async def fetchrow(self, sql: str, *args: Value) -> Row | None: ...
 

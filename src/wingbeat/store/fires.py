@@ -92,9 +92,9 @@ async def insert(tx: Transaction, fires: Iterable[Fire]) -> None:
     rows = [
         (
             fire.trigger_id,
-            fire.kind,
+            fire.kind.value,
             fire.key,
-            fire.outcome,
+            fire.outcome.value,
             fire.reason,
             maybe_micros(fire.first_slot),
             maybe_micros(fire.last_slot),

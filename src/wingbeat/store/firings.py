@@ -50,10 +50,9 @@ async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
         return {}
     rows = await tx.fetch(
         f"""
-        SELECT {COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
-         ORDER BY trigger_id{tx.for_update}
+        SELECT {COLUMNS} FROM schedule WHERE trigger_id = ANY($1::bigint[]) ORDER BY trigger_id{tx.for_update}
         """,
-        *ids,
+        list(ids),
     )
     return {row["trigger_id"]: firing_of(row) for row in rows}
 
@@ -98,10 +97,9 @@ async def claim_backlogs(
         return [], {}
     rows = await tx.fetch(
         f"""
-        SELECT {COLUMNS} FROM schedule WHERE trigger_id IN ({placeholders(1, len(ids))})
-         ORDER BY trigger_id{tx.skip_locked}
+        SELECT {COLUMNS} FROM schedule WHERE trigger_id = ANY($1::bigint[]) ORDER BY trigger_id{tx.skip_locked}
         """,
-        *ids,
+        ids,
     )
     held = {row["trigger_id"]: firing_of(row) for row in rows}
     return await _backlogs(tx, list(held), f"AND wake_at <= {to_micros(tx.now)}", limit), held
@@ -118,10 +116,10 @@ async def _backlogs(tx: Transaction, ids: Sequence[int], ready: str, limit: int)
     rows = await tx.fetch(
         f"""
         SELECT trigger_id, until, revision, schedule, anchor, after FROM backlog
-         WHERE trigger_id IN ({placeholders(1, len(ids))}) {ready}
+         WHERE trigger_id = ANY($1::bigint[]) {ready}
          ORDER BY wake_at, trigger_id, until LIMIT {limit}
         """,
-        *ids,
+        list(ids),
     )
     return [_backlog(row) for row in rows]
 

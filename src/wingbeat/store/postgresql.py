@@ -13,7 +13,7 @@ from wingbeat.clock import Clock
 from wingbeat.errors import Conflict, ResourceExhausted, StartError, Unavailable, Unstorable
 from wingbeat.store import migrations
 from wingbeat.store.changes import Changes
-from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Body, Row, Value, unique, without_password
+from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Argument, Body, Row, Value, unique, without_password
 from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
 
@@ -41,7 +41,7 @@ class PostgresqlTransaction:
         self.now = now
         self.topics: list[str] = []
 
-    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+    async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
         return await self._connection.fetch(sql, *args)
 
     async def fetchrow(self, sql: str, *args: Value) -> Row | None:
@@ -65,7 +65,7 @@ class PostgresqlTransaction:
 
 
 class _Reading(PostgresqlTransaction):
-    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+    async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
         try:
             return await super().fetch(sql, *args)
         except asyncpg.QueryCanceledError as error:

@@ -1,5 +1,6 @@
 """Connections to SQLite, transactions on them, and what its errors mean."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wingbeat.errors import Conflict, ResourceExhausted, Unavailable, Unstorable
-from wingbeat.store.database import TOO_SLOW, Body, Row, Transaction, Value
+from wingbeat.store.database import TOO_SLOW, Argument, Body, Row, Transaction, Value
 
 T = TypeVar("T")
 
@@ -17,11 +18,12 @@ BUSY_SECONDS = 10.0
 FAULTS = (sqlite3.Error, OverflowError)
 """What the driver raises."""
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_ANY = re.compile(r"= ANY\((\$\d+)::\w+\[\]\)")
 
 
 @lru_cache(maxsize=2048)
 def _translated(sql: str) -> str:
-    return _PLACEHOLDER.sub(r"?\1", sql)
+    return _PLACEHOLDER.sub(r"?\1", _ANY.sub(r"IN (SELECT value FROM json_each(\1))", sql))
 
 
 class SqliteTransaction:
@@ -33,9 +35,10 @@ class SqliteTransaction:
         self.now = now
         self.topics: list[str] = []
 
-    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+    async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
+        values = [json.dumps(arg) if isinstance(arg, list) else arg for arg in args]
         try:
-            return self._connection.execute(_translated(sql), args).fetchall()
+            return self._connection.execute(_translated(sql), values).fetchall()
         except sqlite3.OperationalError as error:
             raise translate(error) from error
 

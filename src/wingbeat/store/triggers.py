@@ -68,7 +68,7 @@ async def find(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> 
 async def find_many(tx: Transaction, ids: Sequence[int]) -> dict[int, Trigger]:
     if not ids:
         return {}
-    rows = await tx.fetch(f"SELECT {COLUMNS} FROM {TABLES} WHERE t.trigger_id IN ({placeholders(1, len(ids))})", *ids)
+    rows = await tx.fetch(f"SELECT {COLUMNS} FROM {TABLES} WHERE t.trigger_id = ANY($1::bigint[])", list(ids))
     return {row["trigger_id"]: trigger_of(row) for row in rows}
 
 
