@@ -37,11 +37,13 @@ DOCUMENTS = (
     run_documents.RunShown,
     run_documents.RunTree,
     run_documents.Aborted,
+    run_documents.Signalled,
     run_documents.RunSummary,
     run_documents.AttemptShown,
     run_documents.Failure,
     run_documents.Event,
     run_documents.ActionNode,
+    run_documents.ConditionShown,
     trigger_documents.TriggerList,
     trigger_documents.TriggerShown,
     trigger_documents.FireList,
@@ -218,7 +220,7 @@ def metrics() -> str:
 
 
 def states() -> str:
-    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> QUEUED"]
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> QUEUED", "    [*] --> PAUSED: a condition"]
     lines += [f"    {phase.name} --> {after.name}: {event}" for (phase, event), after in TRANSITIONS.items()]
     ends = dict.fromkeys(after for after in TRANSITIONS.values() if after.terminal)
     lines += [f"    {phase.name} --> [*]" for phase in ends]

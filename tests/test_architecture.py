@@ -92,7 +92,7 @@ def test_the_generated_documents_are_current(path: Path) -> None:
 
 
 def test_the_diagram_has_every_transition() -> None:
-    assert states().count(" --> ") == 1 + len(TRANSITIONS) + len({end for end in TRANSITIONS.values() if end.terminal})
+    assert states().count(" --> ") == 2 + len(TRANSITIONS) + len({end for end in TRANSITIONS.values() if end.terminal})
 
 
 def test_every_setting_and_command_is_documented() -> None:

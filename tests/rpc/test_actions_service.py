@@ -8,7 +8,7 @@ import pytest
 from connectrpc.errors import ConnectError
 from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.core import catalog_pb2, execution_pb2, types_pb2
+from flyteidl2.core import catalog_pb2, execution_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from tests.conftest import T0
@@ -18,7 +18,7 @@ from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import ErrorKind, Failure, Phase, Success
 from wingbeat.core.ids import Scope
 from wingbeat.core.retry import RetryPolicy
-from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
+from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound
 from wingbeat.operations import actions, current, runs
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
@@ -165,13 +165,7 @@ async def test_who_has_no_parent_cannot_be_enqueued_or_watched(service: Actions)
         await take(watch(service, "nobody"))
 
 
-async def test_conditions_and_unfinished_traces_are_refused(service: Actions) -> None:
-    condition = run_definition_pb2.ConditionAction(name="ok", type=types_pb2.LiteralType(simple=types_pb2.BOOLEAN))
-    request = pb.EnqueueRequest(
-        action=pb.Action(action_id=identifier("k"), parent_action_name="a0", input_uri="x", condition=condition)
-    )
-    with pytest.raises(Unimplemented, match="conditions"):
-        await service.enqueue(request, CTX)
+async def test_unfinished_traces_are_refused(service: Actions) -> None:
     with pytest.raises(InvalidArgument, match="is not over"):
         await service.enqueue(enqueue_trace("t1", phase_pb2.ACTION_PHASE_RUNNING), CTX)
 

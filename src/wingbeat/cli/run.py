@@ -1,4 +1,4 @@
-"""`wingbeat run`: look at runs, follow them, end them."""
+"""`wingbeat run`: look at runs, follow them, signal their conditions, end them."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from wingbeat.core.ids import ROOT_ACTION
 
 @click.group()
 def run() -> None:
-    """Look at runs, follow them, end them."""
+    """Look at runs, follow them, signal their conditions, end them."""
 
 
 @run.command("list")
@@ -27,18 +27,27 @@ def run() -> None:
 )
 @click.option("--task", help="Only runs of the task of this name, such as environment.function.")
 @click.option("--trigger", help="Only runs that a trigger of this name started.")
+@click.option("--paused", is_flag=True, help="Only runs with a condition that waits for its value.")
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="At most so many; 0 for all of them."
 )
 @on_server
 @with_output
 def list_(
-    *, target: Target, phases: tuple[str, ...], task: str | None, trigger: str | None, limit: int, as_json: bool
+    *,
+    target: Target,
+    phases: tuple[str, ...],
+    task: str | None,
+    trigger: str | None,
+    paused: bool,
+    limit: int,
+    as_json: bool,
 ) -> None:
     """List runs, the newest first."""
     from wingbeat.cli.run_views import Wanted, show_list
 
-    wanted = Wanted(phases=tuple(Phase[name] for name in phases), task=task, trigger=trigger, limit=limit or None)
+    in_phases = tuple(Phase[name] for name in phases)
+    wanted = Wanted(phases=in_phases, task=task, trigger=trigger, paused=paused, limit=limit or None)
     asyncio.run(show_list(target, wanted, as_json=as_json))
 
 
@@ -47,7 +56,7 @@ def list_(
 @on_server
 @with_output
 def show(*, target: Target, name: str, as_json: bool) -> None:
-    """Show a run in detail: its attempts, its errors, what it asked for and did not get."""
+    """Show a run in detail: what it waits for, its attempts and errors, what it asked for and did not get."""
     from wingbeat.cli.run_views import show_run
 
     asyncio.run(show_run(target, name, as_json=as_json))
@@ -103,3 +112,20 @@ def abort(*, target: Target, name: str, action: str, reason: str, as_json: bool)
     from wingbeat.cli.run_views import abort_run
 
     asyncio.run(abort_run(target, name, action, reason=reason, as_json=as_json))
+
+
+@run.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name", metavar="RUN")
+@click.argument("condition")
+@click.argument("value")
+@on_server
+@with_output
+def signal(*, target: Target, name: str, condition: str, value: str, as_json: bool) -> None:
+    """Give a CONDITION of a run the VALUE that it waits for.
+
+    CONDITION is the name of its action, or its own where no other one that waits has it. VALUE is of the type that the
+    condition declares: true or false, a number, or any text. The same value may be given again, another one may not.
+    """
+    from wingbeat.cli.run_signal import signal_condition
+
+    asyncio.run(signal_condition(target, name, condition, value, as_json=as_json))

@@ -69,6 +69,17 @@ class AttemptShown:
 
 
 @dataclass(frozen=True, slots=True)
+class ConditionShown:
+    """A condition that waits for its value."""
+
+    action: str
+    name: Annotated[str, "what the task calls it"]
+    type: Annotated[str, "BOOLEAN, INTEGER, FLOAT or STRING"]
+    prompt: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunShown:
     """`wingbeat run show`: a run in detail."""
 
@@ -83,6 +94,7 @@ class RunShown:
     abort_reason: str | None
     not_honoured: Annotated[tuple[str, ...], "what the task or the caller asked for and does not get, in words"]
     attempts: Annotated[tuple[AttemptShown, ...], "at its first action"]
+    waits_for: Annotated[tuple[ConditionShown, ...], "`wingbeat run signal` gives them their values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ class ActionNode:
     started_at: datetime
     ended_at: datetime | None
     duration_seconds: float | None
+    prompt: Annotated[str | None, "of a condition that waits for its value"]
     children: "tuple[ActionNode, ...]"
 
 
@@ -116,3 +129,14 @@ class Aborted:
     run: str
     action: str
     phase: Annotated[str, "ABORTED, or how it had ended before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """`wingbeat run signal`."""
+
+    run: str
+    action: str
+    condition: Annotated[str, "what the task calls it"]
+    value: bool | int | float | str
+    phase: Annotated[str, "SUCCEEDED"]

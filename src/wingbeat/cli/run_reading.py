@@ -4,9 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from flyteidl2.common import phase_pb2
+from flyteidl2.core import types_pb2
 from flyteidl2.workflow import run_definition_pb2 as pb
 
-from wingbeat.cli.run_documents import ActionNode, AttemptShown, Event, Failure, RunShown, RunSummary, RunTree
+from wingbeat.cli.run_documents import (
+    ActionNode,
+    AttemptShown,
+    ConditionShown,
+    Event,
+    Failure,
+    RunShown,
+    RunSummary,
+    RunTree,
+)
 from wingbeat.core.ids import ROOT_ACTION
 from wingbeat.wire import times
 from wingbeat.wire.unhonoured import SEPARATOR
@@ -33,7 +43,8 @@ def summary(root: pb.Action | pb.ActionDetails) -> RunSummary:
     )
 
 
-def shown(details: pb.RunDetails) -> RunShown:
+def shown(details: pb.RunDetails, waiting: Sequence[pb.ActionDetails] = ()) -> RunShown:
+    """`waiting` are conditions."""
     root, spec = details.action, details.run_spec
     attempts = tuple(_attempt(each) for each in root.attempts)
     return RunShown(
@@ -46,11 +57,15 @@ def shown(details: pb.RunDetails) -> RunShown:
         abort_reason=root.abort_info.reason if root.HasField("abort_info") else None,
         not_honoured=_not_honoured(attempts),
         attempts=attempts,
+        waits_for=tuple(_condition(each) for each in waiting),
     )
 
 
-def tree(actions: Sequence[pb.Action]) -> RunTree:
-    """Of all actions of a run. One whose parent is not among them stands below the first action."""
+def tree(actions: Sequence[pb.Action], waiting: Mapping[str, pb.ActionDetails] | None = None) -> RunTree:
+    """Of all actions of a run. One whose parent is not among them stands below the first action.
+
+    `waiting` are conditions, by the names of their actions.
+    """
     root = next(action for action in actions if action.id.name == ROOT_ACTION)
     known = {action.id.name for action in actions}
     below: dict[str, list[pb.Action]] = {}
@@ -58,14 +73,16 @@ def tree(actions: Sequence[pb.Action]) -> RunTree:
         if action is not root:
             parent = action.metadata.parent
             below.setdefault(parent if parent in known else ROOT_ACTION, []).append(action)
-    return RunTree(run=summary(root), root=_node(root, below))
+    return RunTree(run=summary(root), root=_node(root, below, waiting or {}))
 
 
 def phase(value: phase_pb2.ActionPhase) -> str:
     return phase_pb2.ActionPhase.Name(value).removeprefix("ACTION_PHASE_")
 
 
-def _node(action: pb.Action, below: Mapping[str, Sequence[pb.Action]]) -> ActionNode:
+def _node(
+    action: pb.Action, below: Mapping[str, Sequence[pb.Action]], waiting: Mapping[str, pb.ActionDetails]
+) -> ActionNode:
     metadata, status = action.metadata, action.status
     return ActionNode(
         name=action.id.name,
@@ -77,7 +94,18 @@ def _node(action: pb.Action, below: Mapping[str, Sequence[pb.Action]]) -> Action
         started_at=times.from_proto(status.start_time),
         ended_at=_ended_at(status),
         duration_seconds=_duration(status),
-        children=tuple(_node(child, below) for child in below.get(action.id.name, ())),
+        prompt=waiting[action.id.name].condition.prompt if action.id.name in waiting else None,
+        children=tuple(_node(child, below, waiting) for child in below.get(action.id.name, ())),
+    )
+
+
+def _condition(details: pb.ActionDetails) -> ConditionShown:
+    return ConditionShown(
+        action=details.id.name,
+        name=details.condition.name,
+        type=types_pb2.SimpleType.Name(details.condition.type.simple),
+        prompt=details.condition.prompt,
+        since=times.from_proto(details.status.start_time),
     )
 
 

@@ -40,4 +40,5 @@ def _grow(branch: Tree, node: ActionNode, now: datetime) -> None:
 def _line(node: ActionNode, now: datetime) -> Text:
     tries = f" {node.attempts} attempts" if node.attempts > 1 else ""
     took = output.duration(lasted(node, now=now))
-    return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}")
+    prompt = f" {node.prompt}" if node.prompt else ""
+    return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}{prompt}")

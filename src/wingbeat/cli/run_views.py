@@ -22,6 +22,8 @@ class Wanted:
     phases: tuple[Phase, ...]
     task: str | None
     trigger: str | None
+    paused: bool
+    """With a condition that waits."""
     limit: int | None
 
 
@@ -32,7 +34,7 @@ async def show_list(target: Target, wanted: Wanted, *, as_json: bool) -> None:
         *run_calls.only("trigger_name", wanted.trigger or ""),
     ]
     async with connected(target) as api:
-        found, more = await run_calls.newest(api, filters, limit=wanted.limit)
+        found, more = await run_calls.newest(api, filters, limit=wanted.limit, paused=wanted.paused)
     runs = RunList(runs=tuple(run_reading.summary(each.action) for each in found), more=more)
     if as_json:
         output.print_json(runs)
@@ -47,7 +49,9 @@ async def show_list(target: Target, wanted: Wanted, *, as_json: bool) -> None:
 
 async def show_run(target: Target, run: str, *, as_json: bool) -> None:
     async with connected(target) as api:
-        shown = run_reading.shown(await run_calls.details(api, run))
+        details = await run_calls.details(api, run)
+        waiting = await run_calls.asked(api, await run_calls.conditions(api, run, waiting=True))
+    shown = run_reading.shown(details, tuple(waiting.values()))
     if as_json:
         output.print_json(shown)
         return
@@ -58,7 +62,9 @@ async def show_run(target: Target, run: str, *, as_json: bool) -> None:
 
 async def show_tree(target: Target, run: str, *, as_json: bool) -> None:
     async with connected(target) as api:
-        tree = run_reading.tree(await run_calls.actions(api, run))
+        actions = await run_calls.actions(api, run)
+        waiting = [each for each in actions if each.status.phase == Phase.PAUSED]
+        tree = run_reading.tree(actions, await run_calls.asked(api, waiting))
     if as_json:
         output.print_json(tree)
     else:
@@ -115,6 +121,7 @@ def _facts(shown: RunShown) -> Iterator[tuple[str, str]]:
     yield "labels", ", ".join(f"{key}={value}" for key, value in shown.labels.items())
     yield "not honoured", "\n".join(shown.not_honoured)
     yield "aborted", shown.abort_reason or ""
+    yield "waits for", "\n".join(f"{each.name} ({each.action}, {each.type}): {each.prompt}" for each in shown.waits_for)
     for attempt in shown.attempts:
         if attempt.error:
             yield f"error of attempt {attempt.number}", f"{attempt.error.code}: {attempt.error.message}"

@@ -184,6 +184,14 @@ class Executor(Section):
     )
 
 
+class Webhooks(Section):
+    hosts: Names = Field(
+        default=(),
+        description="Hosts that webhooks of conditions may be on, such as hooks.example.org or *.example.org;"
+        " by default all that the server reaches.",
+    )
+
+
 class Limits(Section):
     message: ByteSize = Field(default=ByteSize(32 * 1024**2), gt=0, description="The largest message of an RPC.")
     upload: ByteSize = Field(default=ByteSize(5 * 1024**3), gt=0, description="The largest file that may be uploaded.")
@@ -216,6 +224,7 @@ class Settings(Section):
     projects: Projects = Projects()
     runs: Runs = Runs()
     executor: Executor = Executor()
+    webhooks: Webhooks = Webhooks()
     limits: Limits = Limits()
     logging: Logging = Logging()
 

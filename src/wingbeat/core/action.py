@@ -10,6 +10,7 @@ from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import ActionId, AttemptId, TaskId, TriggerName
 from wingbeat.core.relation import Relation
 from wingbeat.core.timer import UNLIMITED, Timeouts
+from wingbeat.core.value import ValueType
 from wingbeat.errors import FailedPrecondition
 
 
@@ -54,6 +55,8 @@ class Event(StrEnum):
     """Another action computes what this one would."""
     HIT = "hit"
     """What it would compute is there already."""
+    SIGNAL = "signal"
+    """The condition was given its value."""
 
 
 def _transitions() -> dict[tuple[Phase, Event], Phase]:
@@ -64,6 +67,9 @@ def _transitions() -> dict[tuple[Phase, Event], Phase]:
         (Phase.INITIALIZING, Event.RELEASE): Phase.QUEUED,
         (Phase.WAITING_FOR_RESOURCES, Event.CLAIM): Phase.INITIALIZING,
         (Phase.WAITING_FOR_RESOURCES, Event.WAIT): Phase.WAITING_FOR_RESOURCES,
+        (Phase.PAUSED, Event.SIGNAL): Phase.SUCCEEDED,
+        (Phase.PAUSED, Event.ABORT): Phase.ABORTED,
+        (Phase.PAUSED, Event.TIME_OUT): Phase.TIMED_OUT,
     }
     for waiting in (Phase.QUEUED, Phase.WAITING_FOR_RESOURCES):
         table |= {
@@ -182,6 +188,8 @@ class Action:
     """The attempt of another action that made its outputs, which it has without an attempt of its own."""
     relation: Relation | None = None
     """Of the first action of a run that came from another one."""
+    value_type: ValueType | None = None
+    """What a condition waits for."""
 
     @property
     def recovered_from(self) -> ActionId | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from wingbeat.core.action import Action, Failure, Phase, TaskRef
 from wingbeat.core.ids import ActionId
 from wingbeat.core.timer import UNLIMITED, Timeouts
+from wingbeat.core.value import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,5 @@ class ChildState:
     """Of the latest attempt."""
     output_prefix: str
     """Of the latest attempt, begun or not."""
+    value: Value | None = None
+    """That a condition was signalled with."""

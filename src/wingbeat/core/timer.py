@@ -15,6 +15,8 @@ class TimerKind(StrEnum):
     """The attempt has run as long as it may."""
     DEADLINE = "deadline"
     """The action must be over, whichever attempt is being made."""
+    CONDITION = "condition"
+    """The condition has waited for its value as long as it may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ async def enqueue(tx: Transaction, child: TaskChild) -> None:
 
     Raises AlreadyExists, NotFound: there is no such parent; Conflict: the parent is over.
     """
-    parent = await _living_parent(tx, child)
+    parent = await living_parent(tx, child)
     if await actions.find(tx, child.id) is not None:
         raise AlreadyExists(f"action {child.id.name!r} of run {child.id.run.name!r} exists already")
     await tasks.put_spec(tx, child.task.spec_digest, child.spec)
-    action = replace(_action(tx, child, parent, ActionType.TASK, Phase.QUEUED), timeouts=child.timeouts)
+    action = replace(below(tx, child, parent, ActionType.TASK, Phase.QUEUED), timeouts=child.timeouts)
     await actions.insert(tx, [action])
     await events.record(tx, [(action.id, PhaseChange(1, action.phase, tx.now, ""))])
     entry = Entry(AttemptId(child.id, 1), PRIORITY, child.lane, None, tx.now, parent=child.parent)
@@ -35,7 +35,7 @@ async def record(tx: Transaction, trace: TraceChild) -> None:
 
     Raises AlreadyExists for one that succeeded, and what `enqueue` raises.
     """
-    parent = await _living_parent(tx, trace)
+    parent = await living_parent(tx, trace)
     known = await actions.find(tx, trace.id)
     if known is not None and known.phase is not Phase.FAILED:
         raise AlreadyExists(f"trace {trace.id.name!r} of run {trace.id.run.name!r} is recorded already")
@@ -46,7 +46,8 @@ async def record(tx: Transaction, trace: TraceChild) -> None:
     await actions.save_attempt(tx, _attempt(trace))
 
 
-async def _living_parent(tx: Transaction, child: Child) -> Action:
+async def living_parent(tx: Transaction, child: Child) -> Action:
+    """With its entry locked. Raises NotFound, and Conflict when it is over."""
     parent_id = ActionId(child.id.run, child.parent)
     await queue.find(tx, parent_id)  # the lock
     parent = await get(tx, parent_id)
@@ -57,7 +58,8 @@ async def _living_parent(tx: Transaction, child: Child) -> Action:
     return parent
 
 
-def _action(tx: Transaction, child: Child, parent: Action, kind: ActionType, phase: Phase) -> Action:
+def below(tx: Transaction, child: Child, parent: Action, kind: ActionType, phase: Phase) -> Action:
+    """The action that `child` becomes."""
     return Action(
         id=child.id,
         parent=child.parent,
@@ -84,7 +86,7 @@ def _action(tx: Transaction, child: Child, parent: Action, kind: ActionType, pha
 def _trace(tx: Transaction, trace: TraceChild, parent: Action, *, version: int) -> Action:
     lasted = trace.ended_at - trace.started_at
     return replace(
-        _action(tx, trace, parent, ActionType.TRACE, trace.phase),
+        below(tx, trace, parent, ActionType.TRACE, trace.phase),
         output_uri=trace.output_uri,
         created_at=trace.started_at,
         ended_at=trace.ended_at,

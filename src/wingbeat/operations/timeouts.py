@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, Phase, after
+from wingbeat.core.condition import TIMED_OUT
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.timer import Timer, TimerKind
 from wingbeat.operations import actions, ending
@@ -38,6 +39,9 @@ async def expire(tx: Transaction, timer: Timer) -> bool:
             return await _ran_too_long(tx, timer, entry, action)
         case TimerKind.DEADLINE:
             return await _deadline_passed(tx, entry, action)
+        case TimerKind.CONDITION:
+            await _end(tx, entry, action, TIMED_OUT)
+            return True
 
 
 async def _queued_too_long(tx: Transaction, timer: Timer, entry: Entry, action: Action) -> bool:

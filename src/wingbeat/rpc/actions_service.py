@@ -1,10 +1,10 @@
 """flyteidl2.actions.ActionsService: what the runtime inside a task asks for. The stock SDK is its only caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from connectrpc.request import RequestContext
 from flyteidl2.actions import actions_service_pb2 as pb
@@ -13,16 +13,18 @@ from flyteidl2.workflow import state_service_pb2
 
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Failure, Phase
-from wingbeat.core.child import ChildState, TraceChild
+from wingbeat.core.child import ChildState, TaskChild, TraceChild
+from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
 from wingbeat.errors import NotFound
-from wingbeat.operations import actions, children, current, ending
+from wingbeat.operations import actions, children, conditions, current, ending
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import children as stored_children
 from wingbeat.store.changes import children_topic
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import children as wire
-from wingbeat.wire import outcome
+from wingbeat.wire import outcome, values
 
 Context = RequestContext[Any, Any]
 
@@ -36,19 +38,20 @@ DEFAULT_REASON = "aborted by its parent"
 
 
 class Actions(ActionsService):
-    NOT_YET: ClassVar[Mapping[str, str]] = {"Signal": "conditions do not exist yet"}
-
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, *, identify: Identify = nobody) -> None:
         self._database = database
         self._blobs = blobs
+        self._identify = identify
 
     async def enqueue(self, request: pb.EnqueueRequest, ctx: Context) -> pb.EnqueueResponse:
-        child = wire.child_of(request.action)
-        if isinstance(child, TraceChild):
-            trace = replace(child, failure=await self._failure(child))
-            await self._database.write(lambda tx: children.record(tx, trace))
-        else:
-            await self._database.write(lambda tx: children.enqueue(tx, child))
+        match wire.child_of(request.action):
+            case TraceChild() as child:
+                trace = replace(child, failure=await self._failure(child))
+                await self._database.write(lambda tx: children.record(tx, trace))
+            case ConditionChild() as condition:
+                await self._database.write(lambda tx: conditions.enqueue(tx, condition))
+            case TaskChild() as task:
+                await self._database.write(lambda tx: children.enqueue(tx, task))
         return pb.EnqueueResponse()
 
     async def watch_for_updates(
@@ -90,6 +93,15 @@ class Actions(ActionsService):
         )
         await self._database.write(lambda tx: actions.note_cache(tx, action, attempt=attempt, status=status))
         return pb.UpdateResponse()
+
+    async def signal(self, request: pb.SignalRequest, ctx: Context) -> pb.SignalResponse:
+        """Who signals is who calls; only where nobody vouches for callers it is who the request says."""
+        action, value = wire_actions.action_id(request.action_id), values.literal_value(request.value)
+        by = self._identify(ctx).subject or request.signalled_by.user.id.subject
+        await self._database.write(
+            lambda tx: conditions.signal(tx, action, value, by=by, parent=request.parent_action_name)
+        )
+        return pb.SignalResponse()
 
     async def _failure(self, trace: TraceChild) -> Failure | None:
         """Why it failed, which its parent writes down instead of telling it; None also when that is not there."""

@@ -20,7 +20,8 @@ from google.protobuf.duration_pb2 import Duration
 from wingbeat.blobs import keys
 from wingbeat.blobs.store import Blobs
 from wingbeat.clock import Clock, system_clock
-from wingbeat.core.action import Action
+from wingbeat.core.action import Action, ActionType
+from wingbeat.core.condition import Signal
 from wingbeat.core.ids import ROOT_ACTION, Scope, TaskId
 from wingbeat.core.launch import inputs_object, outputs_object
 from wingbeat.core.project import Domains
@@ -30,10 +31,10 @@ from wingbeat.operations import current, projects, tasks, triggers
 from wingbeat.rpc import downloads
 from wingbeat.rpc.log_tail import Batch, LogTail
 from wingbeat.rpc.streams import closing
-from wingbeat.store import runs
+from wingbeat.store import runs, signals
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
-from wingbeat.wire import caching, times, uploads
+from wingbeat.wire import caching, times, uploads, values
 from wingbeat.wire import inputs as wire_inputs
 from wingbeat.wire import runs as wire_runs
 from wingbeat.wire import tasks as wire_tasks
@@ -109,13 +110,22 @@ class DataProxy(DataProxyService):
         )
 
     async def get_action_data(self, request: pb.GetActionDataRequest, ctx: Context) -> pb.GetActionDataResponse:
-        """Inputs and outputs that are not there yet are empty; NotFound says which of them are gone."""
+        """Inputs and outputs that are not there yet are empty; NotFound says which of them are gone.
+
+        A condition has no inputs, and its output is the value that it was given.
+        """
         action_id = wire_actions.action_id(request.action_id)
 
-        async def body(tx: Transaction) -> tuple[Action, Run | None]:
-            return await current.get(tx, action_id), await runs.find(tx, action_id.run)
+        async def body(tx: Transaction) -> tuple[Action, Run | None, Signal | None]:
+            return (
+                await current.get(tx, action_id),
+                await runs.find(tx, action_id.run),
+                await signals.find(tx, action_id),
+            )
 
-        action, run = await self._database.read(body)
+        action, run, signal = await self._database.read(body)
+        if action.type is ActionType.CONDITION:
+            return pb.GetActionDataResponse(outputs=values.outputs(signal.value) if signal else None)
         response = pb.GetActionDataResponse(inputs_uri=inputs_object(action.input_uri))
         response.inputs.CopyFrom(await self._inputs(action, run))
         if action.output_uri:

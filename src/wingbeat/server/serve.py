@@ -1,6 +1,7 @@
 """Start and stop, in order: what tells a mistake early comes before what takes long, and all of it stops in reverse."""
 
 import math
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -9,17 +10,22 @@ from opentelemetry.trace import TracerProvider
 
 from wingbeat import __version__, telemetry
 from wingbeat.config.settings import Retention, Settings, TriggerScheduler
+from wingbeat.core import callback
+from wingbeat.core.callback import Callbacks
 from wingbeat.core.project import Domains
 from wingbeat.errors import InvalidArgument, StartError
 from wingbeat.http.asgi import App
+from wingbeat.http.callbacks import CallbackEdge
 from wingbeat.http.client_configuration import ClientConfiguration
 from wingbeat.http.fence import Fence
 from wingbeat.http.health import Readiness, alive
 from wingbeat.http.listener import Listener, bind
 from wingbeat.http.metrics import Exposition
+from wingbeat.http.outgoing import Outgoing
 from wingbeat.http.router import Router
 from wingbeat.http.token_path import SEGMENT, TokenPath
 from wingbeat.loops.backfiller import Backfiller
+from wingbeat.loops.notifier import Notifier
 from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.scheduler import Pace, Scheduler
@@ -37,6 +43,7 @@ from wingbeat.server.keeping import Loop, kept_going
 from wingbeat.server.node import running_node
 from wingbeat.server.services import services
 from wingbeat.server.storage import Storage, open_storage
+from wingbeat.store import keyring
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Database, Transaction, open_database, without_password
 from wingbeat.telemetry import Metrics, TelemetryError
@@ -57,6 +64,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         await _seed(database, settings)
         storage = await open_storage(settings, database, public_url=address.public_url)
         callers = await authentication(settings.server, database)
+        callbacks = await _callbacks(database, address)
         metrics, draining = Metrics(), Draining()
         node = await stack.enter_async_context(running_node(settings, data, database, storage, address, callers))
         firer = Firer(_run_defaults(storage), Domains.of(settings.domains))
@@ -70,7 +78,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         )
         listener = Listener(
             Fence(
-                _router(api, settings, storage, metrics, address, database),
+                _router(api, settings, storage, metrics, address, database, callbacks),
                 hosts=address.hosts,
                 origins=settings.server.allowed_origins,
             ),
@@ -82,6 +90,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         loops = [
             *node.loops,
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
+            _notifier(settings, database, callbacks),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
             Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
             Loop("surveyor", Surveyor(database, metrics).tick),
@@ -137,8 +146,25 @@ def _pruner(settings: Retention, database: Database, storage: Storage, node: str
     return Loop("pruner", pruner.tick, idle_seconds=REST_SECONDS)
 
 
+async def _callbacks(database: Database, address: Address) -> Callbacks:
+    candidate = secrets.token_bytes(32)
+    secret = await database.write(lambda tx: keyring.secret(tx, "callbacks.signing", candidate))
+    return Callbacks(address.public_url, secret)
+
+
+def _notifier(settings: Settings, database: Database, callbacks: Callbacks) -> Loop:
+    notifier = Notifier(database, Outgoing().post, callbacks, hosts=settings.webhooks.hosts)
+    return Loop("notifier", notifier.tick, Notifier.TOPICS)
+
+
 def _router(
-    services: rpc.RpcApp, settings: Settings, storage: Storage, metrics: Metrics, address: Address, database: Database
+    services: rpc.RpcApp,
+    settings: Settings,
+    storage: Storage,
+    metrics: Metrics,
+    address: Address,
+    database: Database,
+    callbacks: Callbacks,
 ) -> Router:
     async def database_answers() -> None:
         await database.read(_nothing)
@@ -146,6 +172,7 @@ def _router(
     parts: dict[str, App] = {
         **storage.parts,
         **dict.fromkeys(services.services, services),
+        callback.SEGMENT: CallbackEdge(database, callbacks),
         "healthz": alive,
         "readyz": Readiness({"database": database_answers}),
         "metrics": Exposition(metrics.registry),

@@ -70,7 +70,7 @@ def services(
         public_url=settings.server.public_url,
     )
     return (
-        Actions(database, storage.blobs),
+        Actions(database, storage.blobs, identify=identify),
         Automation(database, domains, defaults, identify=identify),
         Clusters(),
         data_proxy,

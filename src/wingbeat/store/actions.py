@@ -11,6 +11,7 @@ from wingbeat.core.launch import attempt_of, key_of
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.timer import UNLIMITED, Timeouts
+from wingbeat.core.value import ValueType
 from wingbeat.errors import Conflict
 from wingbeat.store import cache
 from wingbeat.store.changes import RUNS, children_topic, run_topic
@@ -69,6 +70,7 @@ _TYPES = {
     "origin": "text",
     "relation_type": "bigint",
     "related_run": "text",
+    "value_type": "bigint",
 }
 COLUMNS = ", ".join(f"a.{name}" for name in _TYPES)
 """Of `action a`."""
@@ -248,6 +250,7 @@ def action_of(row: Row) -> Action:
         cache=cache_of(row),
         origin=attempt_of(row["origin"]) if row["origin"] else None,
         relation=relation_of(row),
+        value_type=row["value_type"] and ValueType(row["value_type"]),
     )
 
 
@@ -334,6 +337,7 @@ def _values(action: Action) -> tuple[Value, ...]:
         action.cache and cache.encoded(action.cache),
         action.origin and key_of(action.origin),
         *_relation_values(action.relation),
+        action.value_type and action.value_type.value,
     )
 
 

@@ -15,6 +15,7 @@ QUEUE = "queue"
 SCHEDULE = "schedule"
 RUNS = "runs"
 TIMERS = "timers"
+WEBHOOKS = "webhooks"
 
 
 def run_topic(run: RunId) -> str:

@@ -1,11 +1,14 @@
 """The children of an action, as their parent follows them: what changed lately, and how each of them stands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from wingbeat.core.action import ActionType
 from wingbeat.core.child import ChildState
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
+from wingbeat.core.value import Value
+from wingbeat.store import signals
 from wingbeat.store.actions import COLUMNS, FAILURE_COLUMNS, action_of, failure_of
 from wingbeat.store.database import Row, Transaction, to_micros
 
@@ -28,10 +31,12 @@ async def of_parent(tx: Transaction, parent: ActionId, *, since: datetime | None
         parent.name,
         to_micros(since) if since else 0,
     )
-    return [_state(row) for row in rows]
+    conditions = any(row["action_type"] == ActionType.CONDITION for row in rows)
+    values: Mapping[str, Value] = await signals.of_children(tx, parent, since=since) if conditions else {}
+    return [_state(row, values.get(row["name"])) for row in rows]
 
 
-def _state(row: Row) -> ChildState:
+def _state(row: Row, value: Value | None) -> ChildState:
     action = action_of(row)
     latest = AttemptId(action.id, action.attempts)
-    return ChildState(action, failure_of(row), output_prefix(row["output_base"], latest))
+    return ChildState(action, failure_of(row), output_prefix(row["output_base"], latest), value)

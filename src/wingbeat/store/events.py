@@ -36,9 +36,10 @@ async def record(tx: Transaction, changes: Sequence[tuple[ActionId, PhaseChange]
 
 
 async def first_entries(tx: Transaction, action: ActionId) -> list[PhaseChange]:
-    """When each attempt first entered each of its phases, as it happened.
+    """When each attempt first entered each of its phases, and what was said of it while it was paused, as it happened.
 
-    However often an attempt goes back and forth, no later attempt is crowded out of the answer.
+    However often an attempt goes back and forth, no later attempt is crowded out of the answer. Of a pause no more than
+    a few things are ever said.
     """
     rows = await tx.fetch(
         """
@@ -47,12 +48,13 @@ async def first_entries(tx: Transaction, action: ActionId) -> list[PhaseChange]:
          WHERE id IN (SELECT min(id)
                         FROM event
                        WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4
-                       GROUP BY attempt, phase)
+                       GROUP BY attempt, phase, CASE WHEN phase = $5 THEN message END)
          ORDER BY id
         """,
         action.run.project,
         action.run.domain,
         action.run.name,
         action.name,
+        Phase.PAUSED.value,
     )
     return [PhaseChange(row["attempt"], Phase(row["phase"]), from_micros(row["at"]), row["message"]) for row in rows]

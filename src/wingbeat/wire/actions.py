@@ -9,8 +9,9 @@ from flyteidl2.workflow import run_definition_pb2
 
 from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase, PhaseChange, TriggerRef
 from wingbeat.core.action_tree import Shown
+from wingbeat.core.condition import Signal
 from wingbeat.core.ids import ActionId, RunId
-from wingbeat.wire import log_links, tasks, times
+from wingbeat.wire import identities, log_links, tasks, times, values
 
 OUTPUTS_FILE = "outputs.pb"
 REPORT_FILE = "report.html"
@@ -51,21 +52,27 @@ def details(
     spec: bytes,
     attempts: Sequence[Attempt],
     changes: Sequence[PhaseChange],
+    signal: Signal | None = None,
 ) -> run_definition_pb2.ActionDetails:
-    """`named` is the action as the caller named it, `spec` the serialized TaskSpec, `changes` are as they happened."""
+    """`named` is the action as the caller named it, `spec` its serialized spec, `changes` are as they happened."""
     message = run_definition_pb2.ActionDetails(id=named, metadata=_metadata(action), status=_status(action))
     task = task_definition_pb2.TaskSpec()
-    if action.type is ActionType.TRACE:
-        message.trace.MergeFromString(spec)
-    else:
-        task.MergeFromString(spec)
-        message.task.CopyFrom(task)
+    match action.type:
+        case ActionType.TRACE:
+            message.trace.MergeFromString(spec)
+        case ActionType.CONDITION:
+            message.condition.MergeFromString(spec)
+        case ActionType.TASK:
+            task.MergeFromString(spec)
+            message.task.CopyFrom(task)
     message.attempts.extend(_attempts(action, task, attempts, changes))
     last = attempts[-1] if attempts else None
     if action.phase in (Phase.FAILED, Phase.TIMED_OUT) and last and last.failure:
         message.error_info.CopyFrom(_error_info(last.failure))
     elif action.phase is Phase.ABORTED:
         message.abort_info.reason = action.abort_reason or ""
+    elif signal is not None:
+        message.signal_info.CopyFrom(_signal_info(signal))
     return message
 
 
@@ -80,6 +87,9 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
     )
     if action.type is ActionType.TRACE:
         metadata.trace.name = action.task.short_name
+    elif action.value_type is not None:
+        metadata.condition.name = action.task.short_name
+        metadata.condition.type.CopyFrom(values.literal_type(action.value_type))
     else:
         metadata.task.id.CopyFrom(tasks.id_to_proto(action.task.id))
         metadata.task.task_type = action.task.type
@@ -164,7 +174,8 @@ def _add_history(message: run_definition_pb2.ActionAttempt, changes: Sequence[Ph
 def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.PhaseTransition]:
     """Each phase ends when the next one begins; a terminal one ends itself and is the last."""
     transitions: list[run_definition_pb2.PhaseTransition] = []
-    for change, following in zip(changes, [*changes[1:], None], strict=True):
+    entered = list({change.phase: change for change in reversed(changes)}.values())[::-1]
+    for change, following in zip(entered, [*entered[1:], None], strict=True):
         ends = change if change.phase.terminal else following
         transitions.append(
             run_definition_pb2.PhaseTransition(
@@ -200,6 +211,12 @@ def _log_info(task: task_definition_pb2.TaskSpec, attempt: Attempt) -> list[exec
 
 def _error_info(failure: Failure) -> run_definition_pb2.ErrorInfo:
     return run_definition_pb2.ErrorInfo(message=failure.message, kind=f"KIND_{failure.kind.value}", code=failure.code)
+
+
+def _signal_info(signal: Signal) -> run_definition_pb2.SignalInfo:
+    return run_definition_pb2.SignalInfo(
+        signalled_by=identities.to_proto(signal.by), output=values.literal(signal.value)
+    )
 
 
 def identifier(action: ActionId) -> identifier_pb2.ActionIdentifier:

@@ -6,10 +6,11 @@ from flyteidl2.workflow import state_service_pb2
 
 from wingbeat.core.action import ActionType, ErrorKind, Failure, Phase, TaskRef
 from wingbeat.core.child import ChildState, TaskChild, TraceChild
+from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import TaskId
 from wingbeat.core.launch import error_object
-from wingbeat.errors import InvalidArgument, Unimplemented
-from wingbeat.wire import actions, tasks, timeouts, times
+from wingbeat.errors import InvalidArgument
+from wingbeat.wire import actions, conditions, tasks, timeouts, times, values
 
 TRACE_TYPE = "trace"
 ABORTED_CODE = "Aborted"
@@ -22,21 +23,24 @@ _ERROR_KINDS = {
 }
 
 
-def child_of(action: pb.Action) -> TaskChild | TraceChild:
-    """Raises InvalidArgument; Unimplemented for a condition."""
+def child_of(action: pb.Action) -> TaskChild | TraceChild | ConditionChild:
+    """Raises InvalidArgument."""
     match action.WhichOneof("spec"):
         case "task":
             return _task(action)
         case "trace":
             return _trace(action)
         case "condition":
-            raise Unimplemented("conditions are not implemented yet")
+            return conditions.child_of(action, parent=_parent(action))
         case _:
-            raise InvalidArgument(f"action {action.action_id.name!r} has no spec: set `task` or `trace`")
+            raise InvalidArgument(f"action {action.action_id.name!r} has no spec: set `task`, `trace` or `condition`")
 
 
 def update(child: ChildState) -> state_service_pb2.ActionUpdate:
-    """Always with an output URI and, when it failed, with the error: the SDK guesses at what is left out."""
+    """Always with an output URI and, when it failed, with the error: the SDK guesses at what is left out.
+
+    A condition has its value inside.
+    """
     action = child.action
     is_trace = action.type is ActionType.TRACE
     return state_service_pb2.ActionUpdate(
@@ -44,6 +48,7 @@ def update(child: ChildState) -> state_service_pb2.ActionUpdate:
         phase=actions.phase(action.phase),
         output_uri=(action.output_uri or "") if is_trace else child.output_prefix,
         error=_error(child),
+        value=None if child.value is None else values.literal(child.value),
     )
 
 

@@ -3,10 +3,10 @@
 from flyteidl2.common import identifier_pb2
 from flyteidl2.workflow import run_definition_pb2
 
-from wingbeat.core.action import Action
+from wingbeat.core.action import Action, ActionType
 from wingbeat.core.ids import ROOT_ACTION
 from wingbeat.errors import NotFound
-from wingbeat.store import actions, events, runs, tasks
+from wingbeat.store import actions, events, runs, signals, tasks
 from wingbeat.store.database import Transaction
 from wingbeat.wire import actions as wire
 
@@ -25,6 +25,7 @@ async def of_action(
         spec=await tasks.spec(tx, action.task.spec_digest) or b"",
         attempts=await actions.attempts(tx, action.id),
         changes=await events.first_entries(tx, action.id),
+        signal=await signals.find(tx, action.id) if action.type is ActionType.CONDITION else None,
     )
 
 

@@ -11,6 +11,7 @@ from flyteidl2.workflow.run_service_connect import RunService
 
 from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
 from wingbeat.core.project import Domains
+from wingbeat.operations import conditions
 from wingbeat.operations.current import get
 from wingbeat.operations.ending import abort
 from wingbeat.operations.runs import RunDefaults, create
@@ -21,7 +22,7 @@ from wingbeat.store import actions, runs
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.runs import Listed
 from wingbeat.wire import actions as wire
-from wingbeat.wire import listing
+from wingbeat.wire import listing, values
 
 Context = RequestContext[Any, Any]
 
@@ -36,7 +37,6 @@ class Runs(RunService):
         "WatchRuns": _LATER_STREAM,
         "WatchClusterEvents": "cluster events are part of an attempt's details and are not streamed yet",
         "WatchGroups": "runs are not counted by task yet",
-        "SignalEvent": "conditions do not exist yet",
         "GetActionData": "use DataProxyService/GetActionData",
         "GetActionDataURIs": "use DataProxyService/GetActionData",
         "GetActionLogContext": "use DataProxyService/TailLogs",
@@ -73,6 +73,13 @@ class Runs(RunService):
         action, reason = wire.action_id(request.action_id), request.reason or DEFAULT_REASON
         await self._database.write(lambda tx: abort(tx, action, reason))
         return pb.AbortActionResponse()
+
+    async def signal_event(self, request: pb.SignalEventRequest, ctx: Context) -> pb.SignalEventResponse:
+        """Gives a condition its value; the same value again changes nothing."""
+        action, value = wire.action_id(request.action_id), values.payload_value(request.payload)
+        by, parent = self._identify(ctx).subject, request.parent_action_name
+        await self._database.write(lambda tx: conditions.signal(tx, action, value, by=by, parent=parent))
+        return pb.SignalEventResponse()
 
     async def get_run_details(self, request: pb.GetRunDetailsRequest, ctx: Context) -> pb.GetRunDetailsResponse:
         named = details.root_of(request.run_id)
