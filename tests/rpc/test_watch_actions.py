@@ -175,7 +175,7 @@ async def test_a_child_that_is_older_than_its_parent_comes_behind_it_and_one_wit
 
 
 async def test_a_change_that_nobody_announced_is_found(served: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wingbeat.rpc.run_service.run_feed.RECONCILE_SECONDS", 0.05)
+    monkeypatch.setattr("wingbeat.rpc.run_service.feeds.RECONCILE_SECONDS", 0.05)
     await served.start()
     await served.add("b")
     async with watching(served) as stream:

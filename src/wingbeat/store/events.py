@@ -1,10 +1,14 @@
 """Rows of `event`: when an attempt entered a phase. They are only ever added."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from wingbeat.core.action import Phase, PhaseChange
-from wingbeat.core.ids import ActionId
+from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.store.database import Transaction, from_micros, to_micros
+
+PAGE = 500
+"""Events in one statement."""
 
 _TYPES = {
     "project": "text",
@@ -16,6 +20,14 @@ _TYPES = {
     "message": "text",
     "at": "bigint",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A change of an attempt's phase that somebody said something about; `id` grows."""
+
+    id: int
+    change: PhaseChange
 
 
 async def record(tx: Transaction, changes: Sequence[tuple[ActionId, PhaseChange]]) -> None:
@@ -58,3 +70,28 @@ async def first_entries(tx: Transaction, action: ActionId) -> list[PhaseChange]:
         Phase.PAUSED.value,
     )
     return [PhaseChange(row["attempt"], Phase(row["phase"]), from_micros(row["at"]), row["message"]) for row in rows]
+
+
+async def said(tx: Transaction, attempt: AttemptId, *, after: int) -> list[Said]:
+    """Up to `PAGE` of the messages of an attempt that follow the one with the id `after`, as they were recorded."""
+    rows = await tx.fetch(
+        """
+        SELECT id, attempt, phase, at, message
+          FROM event
+         WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4 AND attempt = $5 AND id > $6
+           AND message <> ''
+         ORDER BY id
+         LIMIT $7
+        """,
+        attempt.action.run.project,
+        attempt.action.run.domain,
+        attempt.action.run.name,
+        attempt.action.name,
+        attempt.number,
+        after,
+        PAGE,
+    )
+    return [
+        Said(row["id"], PhaseChange(row["attempt"], Phase(row["phase"]), from_micros(row["at"]), row["message"]))
+        for row in rows
+    ]

@@ -103,7 +103,7 @@ async def find(tx: Transaction, run: RunId) -> Run | None:
         run.domain,
         run.name,
     )
-    return None if row is None else _run(row, (await _labels(tx, [run])).get(run, {}))
+    return None if row is None else _run(row, (await labels_of(tx, [run])).get(run, {}))
 
 
 async def run_spec(tx: Transaction, run: RunId) -> bytes | None:
@@ -127,7 +127,7 @@ async def find_by_request(tx: Transaction, scope: Scope, request_id: str) -> Run
 
 async def listed(tx: Transaction, root: Action) -> Listed:
     run = root.id.run
-    return Listed(root, (await _labels(tx, [run])).get(run, {}))
+    return Listed(root, (await labels_of(tx, [run])).get(run, {}))
 
 
 async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
@@ -160,8 +160,24 @@ async def list_page(
         scope.append(_PAUSED)
     page = await fetch_page(tx, _LIST, query, scope=scope, args=args)
     roots = [actions.action_of(row) for row in page.items]
-    labels = await _labels(tx, [root.id.run for root in roots])
+    labels = await labels_of(tx, [root.id.run for root in roots])
     return Page([Listed(root, labels.get(root.id.run, {})) for root in roots], page.next_token)
+
+
+def covers(within: Within | None, run: RunId, task: TaskId) -> bool:
+    """Whether a list of `within`, which is no trigger, shows the run of the task."""
+    match within:
+        case None:
+            wanted = []
+        case Scope():
+            wanted = [(within.project, run.project), (within.domain, run.domain)]
+        case TriggerName():
+            raise AssertionError("what a trigger starts is not told by its task")
+        case TaskName() | TaskId():
+            wanted = [(within.project, task.project), (within.domain, task.domain), (within.name, task.name)]
+    if isinstance(within, TaskId):
+        wanted.append((within.version, task.version))
+    return all(not each or each == found for each, found in wanted)
 
 
 def _narrowing(within: Within | None, args: Arguments) -> list[str]:
@@ -190,7 +206,7 @@ async def _insert_labels(tx: Transaction, runs: Sequence[Run]) -> None:
     await tx.insert("run_label", _LABEL_TYPES, rows)
 
 
-async def _labels(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapping[str, str]]:
+async def labels_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapping[str, str]]:
     if not runs:
         return {}
     args = Arguments()

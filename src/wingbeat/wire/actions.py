@@ -11,7 +11,7 @@ from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase, Ph
 from wingbeat.core.action_tree import Shown
 from wingbeat.core.condition import Signal
 from wingbeat.core.ids import ActionId, RunId
-from wingbeat.wire import identities, log_links, tasks, times, values
+from wingbeat.wire import identities, log_context, log_links, tasks, times, values
 
 OUTPUTS_FILE = "outputs.pb"
 REPORT_FILE = "report.html"
@@ -150,10 +150,12 @@ def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt)
         end_time=times.maybe_to_proto(attempt.ended_at),
         error_info=_error_info(attempt.failure) if attempt.failure else None,
         log_info=_log_info(task, attempt),
-        logs_available=_has_logs(attempt),
+        logs_available=has_logs(attempt),
         cache_status=_cache_status(action),
         cluster=attempt.node,
     )
+    if has_logs(attempt):
+        message.log_context.CopyFrom(log_context.of_attempt(attempt))
     if attempt.phase is Phase.SUCCEEDED and action.output_uri:
         message.outputs.output_uri = f"{attempt.output_prefix}/{OUTPUTS_FILE}"
     if attempt.started_at and task.task_template.metadata.generates_deck.value:
@@ -168,7 +170,7 @@ def _add_history(message: run_definition_pb2.ActionAttempt, changes: Sequence[Ph
     message.start_time.FromDatetime(changes[0].at)
     message.phase_transitions.extend(_transitions(changes))
     said = {change.message: change for change in reversed(changes) if change.message}
-    message.cluster_events.extend(_cluster_event(change) for change in reversed(said.values()))
+    message.cluster_events.extend(cluster_event(change) for change in reversed(said.values()))
 
 
 def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.PhaseTransition]:
@@ -189,7 +191,7 @@ def _transitions(changes: Sequence[PhaseChange]) -> list[run_definition_pb2.Phas
     return transitions
 
 
-def _cluster_event(change: PhaseChange) -> run_definition_pb2.ClusterEvent:
+def cluster_event(change: PhaseChange) -> run_definition_pb2.ClusterEvent:
     return run_definition_pb2.ClusterEvent(
         occurred_at=times.to_proto(change.at),
         message=change.message,
@@ -198,7 +200,7 @@ def _cluster_event(change: PhaseChange) -> run_definition_pb2.ClusterEvent:
     )
 
 
-def _has_logs(attempt: Attempt) -> bool:
+def has_logs(attempt: Attempt) -> bool:
     """From the moment somebody takes the attempt: whoever follows it then waits for its first line."""
     if attempt.phase.terminal:
         return attempt.started_at is not None or attempt.log_uri is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from flyteidl2.core import execution_pb2
 
 from wingbeat.core.ids import AttemptId
+from wingbeat.wire.log_context import pod_name
 
 _PLACEHOLDER = re.compile(r"\{\{\s*[.$]?(\w+)\s*\}\}")
 
@@ -24,7 +25,7 @@ def _values(attempt: AttemptId) -> Mapping[str, str]:
         "executionproject": run.project,
         "executiondomain": run.domain,
         "executionorg": "",
-        "podname": f"{run.name}-{action.name}-{attempt.number - 1}",
+        "podname": pod_name(attempt),
     }
 
 

@@ -1,14 +1,19 @@
 """What many watch is read once: a feed is kept for as long as somebody follows it, and all its followers share it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
+
+from wingbeat.store.changes import Subscription
 
 RECONCILE_SECONDS = 5.0
 """How late a watcher sees a change whose announcement was lost with the process that made it."""
-COALESCE_SECONDS = 0.02
-"""Changes that come together are one look."""
+OVERLAP = timedelta(seconds=2)
+"""A look finds what changed since so long before the last one: transactions end later than their `now`."""
+LONG_OVERLAP = timedelta(minutes=1)
+"""That of a look that nothing announced: longer than any transaction takes."""
 
 
 class Feed(Protocol):
@@ -85,15 +90,29 @@ class _Kept(Generic[F]):
             self.feed.ring(error if isinstance(error, Exception) else None)
 
 
-class Pace:
-    """Keeps looks apart: changes that come together are one, and no look follows another without a rest as long."""
+class Looks:
+    """When a feed looks, and how far back: when something woke it, and every few seconds for what nobody announced.
 
-    def __init__(self) -> None:
+    Looks are `seconds` apart, or as long as the last one took: changes that come together are one look.
+    """
+
+    def __init__(self, wakes: Subscription, seconds: float) -> None:
+        self._wakes = wakes
+        self._seconds = seconds
+        self._rest = seconds
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
+        self._long_at = self._clock()
 
-    def begin(self) -> None:
-        self._began = self._clock()
+    @contextmanager
+    def look(self) -> Generator[timedelta]:
+        """The look is the block; how much farther back it goes than to the one before."""
+        began = self._clock()
+        long = began >= self._long_at
+        if long:
+            self._long_at = began + RECONCILE_SECONDS
+        yield LONG_OVERLAP if long else OVERLAP
+        self._rest = max(self._seconds, self._clock() - began)
 
-    async def rest(self) -> None:
-        await asyncio.sleep(max(COALESCE_SECONDS, self._clock() - self._began))
+    async def wait(self) -> None:
+        await self._wakes.wait(max(0.0, self._long_at - self._clock()))
+        await asyncio.sleep(self._rest)

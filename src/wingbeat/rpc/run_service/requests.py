@@ -55,6 +55,17 @@ def within(request: pb.ListRunsRequest) -> Within | None:
             return None
 
 
+def target(request: pb.WatchRunsRequest) -> Within | None:
+    """Whose runs are watched: an organisation has them all, and so has every cluster, because there is only one."""
+    match request.WhichOneof("target"):
+        case "project_id":
+            return Scope(request.project_id.name, request.project_id.domain)
+        case "task_id":
+            return tasks.id_from_proto(request.task_id)
+        case _:
+            return None
+
+
 def action_filter(filters: Sequence[list_pb2.Filter]) -> ActionFilter:
     """PHASE with VALUE_IN and NAME with CONTAINS_CASE_INSENSITIVE, as often as one likes: all must match.
 

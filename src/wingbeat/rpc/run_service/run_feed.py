@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from wingbeat.core.action import Action
 from wingbeat.core.action_tree import ActionFilter, ActionTree, TreeView
 from wingbeat.core.ids import ROOT_ACTION, ActionId, RunId
-from wingbeat.operations.actions import get
-from wingbeat.rpc.run_service.feeds import RECONCILE_SECONDS, Bell, Pace
+from wingbeat.operations.current import get
+from wingbeat.rpc.run_service.feeds import Bell, Looks
 from wingbeat.store import action_changes
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Database, Transaction
 
-OVERLAP = timedelta(seconds=2)
-"""A look finds what changed since so long before the last one: transactions end later than their `now`."""
-LONG_OVERLAP = timedelta(minutes=1)
-"""That of a look that nothing announced: longer than any transaction takes."""
+COALESCE_SECONDS = 0.02
+"""Changes that come together are one look."""
 
 
 class Follower:
@@ -59,17 +57,15 @@ class RunFeed:
 
     async def keep(self) -> None:
         """Ends when the run is over. Raises NotFound: no such run."""
-        pace = Pace()
         with self._database.changes.subscribe(run_topic(self._run)) as changes:
+            looks = Looks(changes, COALESCE_SECONDS)
             at = await self._read_all()
-            announced = False
             while True:
-                pace.begin()
-                at = await self._look(at - (OVERLAP if announced else LONG_OVERLAP))
+                with looks.look() as overlap:
+                    at = await self._look(at - overlap)
                 if self._tree.over:
                     return
-                announced = await changes.wait(RECONCILE_SECONDS)
-                await pace.rest()
+                await looks.wait()
 
     async def _read_all(self) -> datetime:
         """When the first page was read: what has changed since may be missing."""

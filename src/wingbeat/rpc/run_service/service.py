@@ -9,7 +9,7 @@ from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 from flyteidl2.workflow.run_service_connect import RunService
 
-from wingbeat.core.ids import ROOT_ACTION, ActionId, generated_name
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, generated_name
 from wingbeat.core.project import Domains
 from wingbeat.operations import conditions
 from wingbeat.operations.current import get
@@ -29,17 +29,11 @@ Context = RequestContext[Any, Any]
 RANDOM_BYTES = 19
 DEFAULT_REASON = "User requested abort"
 
-_LATER_STREAM = "only single actions can be watched yet"
-
 
 class Runs(RunService):
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "WatchRuns": _LATER_STREAM,
-        "WatchClusterEvents": "cluster events are part of an attempt's details and are not streamed yet",
         "WatchGroups": "runs are not counted by task yet",
-        "GetActionData": "use DataProxyService/GetActionData",
-        "GetActionDataURIs": "use DataProxyService/GetActionData",
-        "GetActionLogContext": "use DataProxyService/TailLogs",
+        "GetActionData": "deprecated: use DataProxyService/GetActionData",
     }
 
     def __init__(
@@ -109,6 +103,26 @@ class Runs(RunService):
 
     def watch_actions(self, request: pb.WatchActionsRequest, ctx: Context) -> AsyncIterator[pb.WatchActionsResponse]:
         return self._watches.actions(request)
+
+    def watch_runs(self, request: pb.WatchRunsRequest, ctx: Context) -> AsyncIterator[pb.WatchRunsResponse]:
+        return self._watches.runs(request)
+
+    def watch_cluster_events(
+        self, request: pb.WatchClusterEventsRequest, ctx: Context
+    ) -> AsyncIterator[pb.WatchClusterEventsResponse]:
+        return self._watches.cluster_events(request)
+
+    async def get_action_data_u_r_is(
+        self, request: pb.GetActionDataURIsRequest, ctx: Context
+    ) -> pb.GetActionDataURIsResponse:
+        action = wire.action_id(request.action_id)
+        return await self._database.read(lambda tx: details.data_uris(tx, action))
+
+    async def get_action_log_context(
+        self, request: pb.GetActionLogContextRequest, ctx: Context
+    ) -> pb.GetActionLogContextResponse:
+        attempt = AttemptId(wire.action_id(request.action_id), request.attempt)
+        return await self._database.read(lambda tx: details.log_context(tx, attempt))
 
     async def list_runs(self, request: pb.ListRunsRequest, ctx: Context) -> pb.ListRunsResponse:
         query, within = listing.from_proto(request.request), requests.within(request)
