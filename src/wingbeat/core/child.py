@@ -29,6 +29,8 @@ class TaskChild(Child):
     lane: str
     """The name of the queue it asks for, or empty."""
     timeouts: Timeouts = UNLIMITED
+    cache_key: str = ""
+    """The same for calls of which one result is as good as the other; empty: it always runs."""
 
 
 @dataclass(frozen=True, slots=True)

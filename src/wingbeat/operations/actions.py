@@ -11,13 +11,14 @@ from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.retry import LOST, RetryPolicy
 from wingbeat.core.run import Run
-from wingbeat.operations import ending
+from wingbeat.operations import caching, ending
 from wingbeat.operations.current import by_token, find_attempt, get, of_entry, record
 from wingbeat.store import actions, queue, runs, timers
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Transaction
 
 NO_RETRIES = RetryPolicy()
+WAITING = frozenset({Phase.QUEUED, Phase.WAITING_FOR_RESOURCES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class Claim:
 
 async def claim(tx: Transaction, node: str, limit: int) -> list[Claim]:
     """Up to `limit` waiting actions begin their next attempt on `node`."""
-    claims = [await _begin(tx, entry) for entry in await queue.claim(tx, node, limit)]
+    taken = [(entry, await actions.find(tx, entry.attempt.action)) for entry in await queue.claim(tx, node, limit)]
+    # In one order on all nodes, so that no two of them wait for each other's rows of the cache.
+    taken.sort(key=lambda found: found[1].cache.key if found[1] and found[1].cache else "")
+    claims = [await _begin(tx, entry, action) for entry, action in taken]
     return [claim for claim in claims if claim]
 
 
@@ -148,10 +152,14 @@ async def keep_log(tx: Transaction, attempt: AttemptId, log_uri: str) -> None:
         tx.changed(run_topic(attempt.action.run))
 
 
-async def _begin(tx: Transaction, entry: queue.Entry) -> Claim | None:
-    action, run = await actions.find(tx, entry.attempt.action), await runs.find(tx, entry.attempt.action.run)
-    if action is None or run is None or action.phase is not Phase.QUEUED:
+async def _begin(tx: Transaction, entry: queue.Entry, found: Action | None) -> Claim | None:
+    """None when there is nothing to launch: the action is over, or waits for the result of another one."""
+    run = await runs.find(tx, entry.attempt.action.run)
+    if found is None or run is None or found.phase not in WAITING:
         await queue.remove(tx, entry.attempt.action)
+        return None
+    action = await caching.serve(tx, found, entry)
+    if action is None:
         return None
     phase = after(action.phase, Event.CLAIM)
     attempt = Attempt(

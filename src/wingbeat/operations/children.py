@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 from wingbeat.core.action import Action, ActionType, Attempt, Phase, PhaseChange
+from wingbeat.core.cache import CachePolicy
 from wingbeat.core.child import Child, TaskChild, TraceChild
-from wingbeat.core.ids import ActionId, AttemptId
+from wingbeat.core.ids import ActionId, AttemptId, Scope
 from wingbeat.errors import AlreadyExists, Conflict
 from wingbeat.operations.current import get
 from wingbeat.operations.runs import PRIORITY
-from wingbeat.store import actions, events, queue, tasks, timers
+from wingbeat.store import actions, events, queue, runs, tasks, timers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
+from wingbeat.wire.caching import policy
+from wingbeat.wire.runs import run_spec_traits, task_traits
 
 
 async def enqueue(tx: Transaction, child: TaskChild) -> None:
@@ -22,7 +25,8 @@ async def enqueue(tx: Transaction, child: TaskChild) -> None:
     if await actions.find(tx, child.id) is not None:
         raise AlreadyExists(f"action {child.id.name!r} of run {child.id.run.name!r} exists already")
     await tasks.put_spec(tx, child.task.spec_digest, child.spec)
-    action = replace(below(tx, child, parent, ActionType.TASK, Phase.QUEUED), timeouts=child.timeouts)
+    waiting = below(tx, child, parent, ActionType.TASK, Phase.QUEUED)
+    action = replace(waiting, timeouts=child.timeouts, cache=await _cache_policy(tx, child))
     await actions.insert(tx, [action])
     await events.record(tx, [(action.id, PhaseChange(1, action.phase, tx.now, ""))])
     entry = Entry(AttemptId(child.id, 1), PRIORITY, child.lane, None, tx.now, parent=child.parent)
@@ -81,6 +85,15 @@ def below(tx: Transaction, child: Child, parent: Action, kind: ActionType, phase
         duration_ms=None,
         version=1,
     )
+
+
+async def _cache_policy(tx: Transaction, child: TaskChild) -> CachePolicy | None:
+    """By the key that the parent has made; the rest is for the task to say, and for the run."""
+    caching = task_traits(child.spec).caching if child.cache_key else None
+    if caching is None:
+        return None
+    asked = run_spec_traits(await runs.run_spec(tx, child.id.run) or b"").caching
+    return policy(child.cache_key, caching, asked, Scope(child.id.run.project, child.id.run.domain))
 
 
 def _trace(tx: Transaction, trace: TraceChild, parent: Action, *, version: int) -> Action:

@@ -9,6 +9,7 @@ from datetime import datetime
 from wingbeat.core.action import Action, Event, Failure, Phase, after
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.retry import RetryPolicy, retry_after
+from wingbeat.operations import results
 from wingbeat.operations.current import Current, find_attempt, get, record
 from wingbeat.store import actions, descendants, queue, run_ends, timers
 from wingbeat.store.database import Transaction
@@ -18,7 +19,8 @@ async def succeed(tx: Transaction, current: Current, at: datetime) -> None:
     phase = after(current.action.phase, Event.SUCCEED)
     ended = replace(current.attempt, phase=phase, ended_at=at)
     await actions.save_attempt(tx, ended)
-    await close(tx, replace(current.action, output_uri=ended.output_prefix), phase, at)
+    action = await results.keep(tx, replace(current.action, output_uri=ended.output_prefix), ended.id)
+    await close(tx, action, phase, at)
     await record(tx, ended.id, phase, at)
 
 
@@ -72,6 +74,7 @@ async def close(tx: Transaction, action: Action, phase: Phase, at: datetime) -> 
     lasted = at - action.created_at
     await actions.save(tx, replace(action, phase=phase, ended_at=at, duration_ms=round(lasted.total_seconds() * 1000)))
     await _settle(tx, action.id)
+    await results.leave(tx, action, phase)
     if action.trigger is not None:
         await run_ends.append(tx, action.trigger, run_name=action.id.run.name, phase=phase, at=at)
     below = await descendants.lock(tx, action.id)
@@ -79,6 +82,7 @@ async def close(tx: Transaction, action: Action, phase: Phase, at: datetime) -> 
     for batch in descendants.batches(below):
         await descendants.abort(tx, batch, reason)
         await _settle(tx, *batch)
+        await results.leave_unmade(tx, batch)
 
 
 async def _settle(tx: Transaction, *actions: ActionId) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from connectrpc.request import RequestContext
 from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.actions.actions_service_connect import ActionsService
+from flyteidl2.task import common_pb2
 from flyteidl2.workflow import state_service_pb2
 
 from wingbeat.blobs.store import Blobs
@@ -16,6 +17,7 @@ from wingbeat.core.action import Failure, Phase
 from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
+from wingbeat.core.launch import inputs_object
 from wingbeat.errors import NotFound
 from wingbeat.operations import actions, children, conditions, current, ending
 from wingbeat.rpc.identity import Identify, nobody
@@ -25,6 +27,8 @@ from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import children as wire
 from wingbeat.wire import outcome, values
+from wingbeat.wire.caching import exact_key
+from wingbeat.wire.runs import task_traits
 
 Context = RequestContext[Any, Any]
 
@@ -50,7 +54,8 @@ class Actions(ActionsService):
                 await self._database.write(lambda tx: children.record(tx, trace))
             case ConditionChild() as condition:
                 await self._database.write(lambda tx: conditions.enqueue(tx, condition))
-            case TaskChild() as task:
+            case TaskChild() as child:
+                task = await self._keyed(child)
                 await self._database.write(lambda tx: children.enqueue(tx, task))
         return pb.EnqueueResponse()
 
@@ -102,6 +107,13 @@ class Actions(ActionsService):
             lambda tx: conditions.signal(tx, action, value, by=by, parent=request.parent_action_name)
         )
         return pb.SignalResponse()
+
+    async def _keyed(self, child: TaskChild) -> TaskChild:
+        """With a key that no other inputs have. Raises NotFound when the parent has not written them."""
+        if not child.cache_key:
+            return child
+        given = common_pb2.Inputs.FromString(await self._blobs.get(inputs_object(child.input_uri)))
+        return replace(child, cache_key=exact_key(child.cache_key, given, task_traits(child.spec).ignored))
 
     async def _failure(self, trace: TraceChild) -> Failure | None:
         """Why it failed, which its parent writes down instead of telling it; None also when that is not there."""

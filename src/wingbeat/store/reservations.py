@@ -72,6 +72,17 @@ async def give_up(tx: Transaction, name: str, holder: ActionId) -> None:
         tx.changed(QUEUE)
 
 
+async def of_run(tx: Transaction, run: RunId) -> list[tuple[str, ActionId]]:
+    """All that actions of the run hold, by name and in its order."""
+    rows = await tx.fetch(
+        "SELECT name, action FROM cache_reservation WHERE project = $1 AND domain = $2 AND run = $3 ORDER BY name",
+        run.project,
+        run.domain,
+        run.name,
+    )
+    return [(row["name"], ActionId(run, row["action"])) for row in rows]
+
+
 async def _holds(tx: Transaction, name: str, action: ActionId) -> bool:
     """Locks the reservation."""
     row = await tx.fetchrow(

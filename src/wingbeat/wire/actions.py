@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 
 from flyteidl2.common import identifier_pb2, phase_pb2
+from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.core import catalog_pb2, execution_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase, PhaseChange, TriggerRef
 from wingbeat.core.action_tree import Shown
+from wingbeat.core.cache import CacheStatus
 from wingbeat.core.condition import Signal
-from wingbeat.core.ids import ActionId, RunId
+from wingbeat.core.ids import ActionId, AttemptId, RunId
+from wingbeat.core.launch import outputs_object
+from wingbeat.core.relation import Relation
 from wingbeat.wire import identities, log_context, log_links, tasks, times, values
 
-OUTPUTS_FILE = "outputs.pb"
 REPORT_FILE = "report.html"
 _NO_LOG_YET = frozenset({Phase.QUEUED, Phase.WAITING_FOR_RESOURCES})
+_GOOD_ENDS = frozenset({Phase.SUCCEEDED, Phase.RECOVERED})
 
 
 def run_id(run: identifier_pb2.RunIdentifier) -> RunId:
@@ -96,6 +100,10 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
         metadata.task.short_name = action.task.short_name
     if action.created_by_subject:
         metadata.executed_by.user.id.subject = action.created_by_subject
+    if action.relation:
+        metadata.relation.CopyFrom(_relation(action.relation))
+    if action.recovered_from:
+        metadata.recovered_from.CopyFrom(identifier(action.recovered_from))
     if action.trigger:
         metadata.trigger_name = action.trigger.name.name
         metadata.trigger_id.CopyFrom(_trigger(action.trigger))
@@ -156,9 +164,11 @@ def _begun(action: Action, task: task_definition_pb2.TaskSpec, attempt: Attempt)
     )
     if has_logs(attempt):
         message.log_context.CopyFrom(log_context.of_attempt(attempt))
-    if attempt.phase is Phase.SUCCEEDED and action.output_uri:
-        message.outputs.output_uri = f"{attempt.output_prefix}/{OUTPUTS_FILE}"
-    if attempt.started_at and task.task_template.metadata.generates_deck.value:
+    if attempt.phase in _GOOD_ENDS and action.output_uri:
+        message.outputs.output_uri = outputs_object(action.output_uri)
+        if action.cache_status == CacheStatus.HIT and action.origin:
+            message.cache_metadata.source_action_attempt.CopyFrom(_attempt_id(action.origin))
+    if (attempt.started_at or attempt.phase in _GOOD_ENDS) and task.task_template.metadata.generates_deck.value:
         message.outputs.report_uri = f"{attempt.output_prefix}/{REPORT_FILE}"
     return message
 
@@ -222,8 +232,20 @@ def _signal_info(signal: Signal) -> run_definition_pb2.SignalInfo:
 
 
 def identifier(action: ActionId) -> identifier_pb2.ActionIdentifier:
-    run = identifier_pb2.RunIdentifier(project=action.run.project, domain=action.run.domain, name=action.run.name)
-    return identifier_pb2.ActionIdentifier(run=run, name=action.name)
+    return identifier_pb2.ActionIdentifier(run=_run_id(action.run), name=action.name)
+
+
+def _attempt_id(attempt: AttemptId) -> identifier_pb2.ActionAttemptIdentifier:
+    return identifier_pb2.ActionAttemptIdentifier(action_id=identifier(attempt.action), attempt=attempt.number)
+
+
+def _relation(relation: Relation) -> common_run_pb2.Relation:
+    name = common_run_pb2.RelationType.Name(relation.type.value)
+    return common_run_pb2.Relation(related_to=_run_id(relation.run), relation_type=name)
+
+
+def _run_id(run: RunId) -> identifier_pb2.RunIdentifier:
+    return identifier_pb2.RunIdentifier(project=run.project, domain=run.domain, name=run.name)
 
 
 def _trigger(trigger: TriggerRef) -> identifier_pb2.TriggerIdentifier:

@@ -4,10 +4,11 @@ The hash of inputs is made here only, of the literals as they are once the defau
 what callers get who upload their inputs, and it is what is taken of inputs that come with the request.
 """
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from flyteidl2.core import literals_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
@@ -88,6 +89,17 @@ def root_key(task: TaskCaching, hashed: str, *, kickoff_arg: str, start_time: da
     return digest(hashed, task.task, task.interface, task.version, at)
 
 
+def exact_key(made: str, given: common_pb2.Inputs, ignored: Collection[str]) -> str:
+    """Of a call whose key a parent has made.
+
+    The SDK writes nested lists one after the other, so that [[1], [2]] and [[1, 2]] have one key: how values lie in
+    each other is added here.
+    """
+    compared = [item for item in given.literals if item.name not in ignored and _is_nested(item.value)]
+    shapes = {item.name: _shape(item.value) for item in compared}
+    return digest(made, json.dumps(shapes, sort_keys=True)) if shapes else made
+
+
 def inputs_hash(given: common_pb2.Inputs, ignored: Collection[str]) -> str:
     """The same for inputs that differ only in their order, in the `ignored` ones, or in what has an equal hash."""
     at_start = inputs.kickoff_arg(given)
@@ -119,6 +131,23 @@ def _content(literal: literals_pb2.Literal) -> literals_pb2.Literal:
             return literals_pb2.Literal(map=literals_pb2.LiteralMap(literals=by_key))
         case _:
             return literal
+
+
+def _is_nested(literal: literals_pb2.Literal) -> bool:
+    return not literal.hash and literal.WhichOneof("value") in ("collection", "map")
+
+
+def _shape(literal: literals_pb2.Literal) -> Any:
+    """Without the values, but with what the SDK writes down without its length."""
+    if literal.hash:
+        return ["hash", literal.hash]
+    match literal.WhichOneof("value"):
+        case "collection":
+            return [_shape(item) for item in literal.collection.literals]
+        case "map":
+            return {key: _shape(item) for key, item in literal.map.literals.items()}
+        case _:
+            return None
 
 
 def _max_age(age: Duration) -> timedelta | None:

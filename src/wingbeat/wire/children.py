@@ -39,14 +39,14 @@ def child_of(action: pb.Action) -> TaskChild | TraceChild | ConditionChild:
 def update(child: ChildState) -> state_service_pb2.ActionUpdate:
     """Always with an output URI and, when it failed, with the error: the SDK guesses at what is left out.
 
-    A condition has its value inside.
+    A condition has its value inside. Outputs may be another action's, which had them first.
     """
     action = child.action
     is_trace = action.type is ActionType.TRACE
     return state_service_pb2.ActionUpdate(
         action_id=actions.identifier(action.id),
         phase=actions.phase(action.phase),
-        output_uri=(action.output_uri or "") if is_trace else child.output_prefix,
+        output_uri=action.output_uri or ("" if is_trace else child.output_prefix),
         error=_error(child),
         value=None if child.value is None else values.literal(child.value),
     )
@@ -66,6 +66,7 @@ def _task(action: pb.Action) -> TaskChild:
         spec=spec,
         lane=action.task.queue,
         timeouts=timeouts.of_task(action.task.spec),
+        cache_key=action.task.cache_key.value,
     )
 
 

@@ -31,14 +31,12 @@ class Unhonoured:
 
 
 _FREE_FOR_ALL = "the task may use whatever its node has"
-_NO_CACHE = "the task runs every time and nothing is kept for other runs"
 _NO_KUBERNETES = "nothing runs on Kubernetes"
 _NO_NOTIFICATION = "nobody is notified"
 
 TASK: tuple[Unhonoured, ...] = (
     Unhonoured("task_template.container.resources", _FREE_FOR_ALL),
     Unhonoured("task_template.extended_resources", _FREE_FOR_ALL),
-    Unhonoured("task_template.metadata.discoverable", _NO_CACHE),
     Unhonoured("task_template.metadata.interruptible", "the task runs where every task runs"),
     Unhonoured("task_template.metadata.pod_template_name", _NO_KUBERNETES),
     Unhonoured("task_template.metadata.produces_artifacts", "no artifact is recorded"),
@@ -57,8 +55,6 @@ TASK: tuple[Unhonoured, ...] = (
 
 RUN: tuple[Unhonoured, ...] = (
     Unhonoured("interruptible", "the run goes where every run goes"),
-    Unhonoured("overwrite_cache", _NO_CACHE),
-    Unhonoured("cache_config.cache_lookup_scope", _NO_CACHE),
     Unhonoured("queue", "every action waits in the same queue"),
     Unhonoured("cluster_pool", "there are no other clusters"),
     Unhonoured("max_action_concurrency", "only the number of slots of the nodes limits a run"),

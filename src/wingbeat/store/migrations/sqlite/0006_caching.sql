@@ -31,5 +31,6 @@ CREATE TABLE cache_reservation (
     run TEXT NOT NULL,
     action TEXT NOT NULL
 ) STRICT;
+CREATE INDEX cache_reservation_by_run ON cache_reservation (project, domain, run);
 ALTER TABLE queue ADD COLUMN reservation TEXT;
 CREATE INDEX queue_by_reservation ON queue (reservation, turn) WHERE reservation IS NOT NULL;
