@@ -49,17 +49,25 @@ async def at_once() -> int:
 
 
 @dataclass
-class Page:
+class Page(flyte.Link):
     """A link beside the logs."""
 
     name: str = "page"
-    icon_uri: str = ""
+    icon_uri: str | None = ""
 
-    def get_link(self, **known: str) -> str:
-        return (
-            f"https://pages.example.org/{known['run_name']}/{known['action_name']}/{known['pod_name']}"
-            "/{{.runName}}/{{.executionProject}}/{{.executionDomain}}"
-        )
+    def get_link(
+        self,
+        run_name: str,
+        project: str,
+        domain: str,
+        context: dict[str, str],
+        parent_action_name: str,
+        action_name: str,
+        pod_name: str,
+        **kwargs: str,
+    ) -> str:
+        rendered = "{{.runName}}/{{.executionProject}}/{{.executionDomain}}"
+        return f"https://pages.example.org/{run_name}/{action_name}/{pod_name}/{rendered}"
 
 
 @env.task(retries=1, links=(Page(),))
