@@ -50,7 +50,11 @@ COUNTERS = {
         "Slots of triggers that this server's scheduler decided: fired, skipped or missed, and why not.",
         ("outcome", "cause"),
     ),
-    "pruned": Named("wingbeat_pruned", "Rows and abandoned uploads that were removed because of their age.", ("what",)),
+    "pruned": Named(
+        "wingbeat_pruned",
+        "What was removed because of its age: rows, runs, blobs of runs, abandoned uploads.",
+        ("what",),
+    ),
 }
 HISTOGRAMS = {
     "rpc_seconds": Named(
@@ -80,6 +84,10 @@ GAUGES = {
         ("lane",),
     ),
     "backfills": Named("wingbeat_backfills", "Backfills that start runs."),
+    "runs_to_clear": Named(
+        "wingbeat_runs_to_clear",
+        "Runs that are pruned, by age or by hand, and whose rows and files are still there; at most 10000 are counted.",
+    ),
     "queued_actions": Named(
         "wingbeat_queued_actions",
         "Actions that wait for a node, by the queue that their run asked for; those of the 51st and later are `other`.",
@@ -104,6 +112,7 @@ class Metrics:
     failing_triggers: Gauge = field(init=False)
     backlogs: Gauge = field(init=False)
     backfills: Gauge = field(init=False)
+    runs_to_clear: Gauge = field(init=False)
     queued_actions: Gauge = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,13 +12,13 @@ QPS = "WINGBEAT_RUNS__TRIGGERSCHEDULER__EXECUTIONQPS"
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), (".5m", 30), ("1m0s", 60), ("10us", 1e-5)],
+    [("30s", 30), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), (".5m", 30), ("1m0s", 60), ("10us", 1e-5), ("90d", 7776000)],
 )
 def test_a_duration_reads_as_go_writes_it(text: str, seconds: float) -> None:
     assert duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "30", "s", "1h 30m", "-1s", "1d", "1s,"])
+@pytest.mark.parametrize("text", ["", "30", "s", "1h 30m", "-1s", "1w", "1s,"])
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         duration(text)

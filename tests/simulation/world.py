@@ -70,6 +70,7 @@ class FaultyTransaction:
         self._fault = fault
         self._left = fault.statements
         self.now, self.for_update, self.skip_locked = tx.now, tx.for_update, tx.skip_locked
+        self.for_share = tx.for_share
 
     async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
         self._count()

@@ -69,7 +69,7 @@ class Bucket:
             found = await self._store.head_async(keys.checked(key))
         return _blob(found)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "") -> AsyncGenerator[Blob]:
         """obstore lists whole folders; the rest of `prefix` is compared here."""
         with translated(prefix):
             async for batch in self._listing.list_async(prefix.rpartition("/")[0] or None):

@@ -96,7 +96,7 @@ class Directory:
         with missing(key):
             return await in_thread(_stat, self.path(key), key)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "") -> AsyncGenerator[Blob]:
         """All blobs whose keys begin with `prefix`, in key order."""
         after: str | None = ""
         while after is not None:

@@ -1,7 +1,10 @@
 """The blobs of a server, wherever they are. A method takes a key or a native URI of this store, and no other URI."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +22,14 @@ BUCKET = "wingbeat"
 BUCKET_SCHEMES = {"s3": "s3", "gs": "gs", "az": "abfs", "abfs": "abfs", "abfss": "abfss"}
 """What the operator writes, and what the SDK's clients understand in native URIs."""
 
+DELETES_AT_A_TIME = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    blobs: int
+    bytes: int
+
 
 class Backend(Protocol):
     """Where the bytes are. Keys are checked by the backend, since a legal key may still be refused by one."""
@@ -28,7 +39,7 @@ class Backend(Protocol):
     async def get(self, key: str) -> bytes: ...
     def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]: ...
     async def head(self, key: str) -> Blob: ...
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]: ...
+    def list(self, prefix: str = "") -> AsyncGenerator[Blob]: ...
     async def delete(self, key: str) -> None: ...
     async def copy(self, source: str, target: str) -> Blob: ...
 
@@ -104,13 +115,30 @@ class Blobs:
             digest.update(chunk)
         return digest.digest()
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "") -> AsyncGenerator[Blob]:
         """The blobs whose keys begin with `prefix` (a key's beginning, not a URI), in key order."""
         return self._backend.list(prefix)
 
     async def delete(self, where: str) -> None:
         """Deleting what does not exist is done already."""
         await self._backend.delete(self._key(where))
+
+    async def remove_below(self, where: str, *, limit: int, only: Callable[[str], bool] | None = None) -> Removed:
+        """Delete up to `limit` blobs below `where`, which ends with a slash; fewer were left when it were fewer.
+
+        `only` says of the rest of a key, behind `where`, whether its blob may go.
+        """
+        prefix = self._key(where.removesuffix("/")) + "/"
+        found: list[Blob] = []
+        async with aclosing(self._backend.list(prefix)) as listed:
+            async for blob in listed:
+                if only is None or only(blob.key.removeprefix(prefix)):
+                    found.append(blob)
+                if len(found) == limit:
+                    break
+        for start in range(0, len(found), DELETES_AT_A_TIME):
+            await asyncio.gather(*(self._backend.delete(blob.key) for blob in found[start : start + DELETES_AT_A_TIME]))
+        return Removed(len(found), sum(blob.size for blob in found))
 
     async def copy(self, source: str, target: str) -> Blob:
         """Raise NotFound if there is no `source`; `target` is overwritten."""

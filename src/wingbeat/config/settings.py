@@ -11,12 +11,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 
 
 def duration(text: str) -> timedelta:
-    """A length of time as Go writes it: `30s`, `1h30m`, `1.5h`, `250ms`. Raises ValueError."""
+    """A length of time as Go writes it, and in days: `30s`, `1h30m`, `1.5h`, `250ms`, `90d`. Raises ValueError."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration such as 30s, 1h30m or 250ms")
@@ -152,6 +152,11 @@ class TriggerScheduler(Section):
 
 
 class Retention(Section):
+    runs: Age = Field(
+        default=None,
+        description="How long runs are kept after their end, with their inputs, outputs and logs, unless the cache or"
+        " another run needs them longer; 0s, the default, is for ever. At least 10m.",
+    )
     ledger: Age = Field(
         default=timedelta(days=90),
         description="How long it is known which slots of triggers fired, were skipped or missed; 0s is for ever."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wingbeat.store import backfills, queue, timetables
+from wingbeat.store import backfills, clearing, queue, timetables
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.timetables import Lateness
 from wingbeat.telemetry import Metrics
@@ -11,6 +11,8 @@ EVERY_SECONDS = 15.0
 MOST_LANES = 50
 """Anybody may name a lane, and whoever keeps metrics pays for every name."""
 OTHER = "other"
+MOST_RUNS = 10_000
+"""Counted that are pruned: more of them say nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class _Survey:
     late: Lateness
     overdue_seconds: float
     backfills: int
+    runs_to_clear: int
     lanes: dict[str, int]
 
 
@@ -35,6 +38,7 @@ class Surveyor:
         metrics.backlogs.labels("late").set(late.backlogs - late.waiting)
         metrics.backlogs.labels("waiting").set(late.waiting)
         metrics.backfills.set(found.backfills)
+        metrics.runs_to_clear.set(found.runs_to_clear)
         metrics.queued_actions.clear()
         for lane, waiting in found.lanes.items():
             metrics.queued_actions.labels(lane).set(waiting)
@@ -51,5 +55,6 @@ async def _survey(tx: Transaction) -> _Survey:
         late=late,
         overdue_seconds=(tx.now - oldest).total_seconds(),
         backfills=len(await backfills.going(tx)),
+        runs_to_clear=await clearing.count(tx, most=MOST_RUNS),
         lanes=shown | ({OTHER: shown.get(OTHER, 0) + others} if others else {}),
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from wingbeat.core.action import Action, Attempt, Failure, Phase, PhaseChange
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.errors import NotFound
-from wingbeat.store import actions, events, queue
+from wingbeat.store import actions, clearing, events, queue
 from wingbeat.store.database import Transaction
 
 
@@ -25,7 +25,9 @@ async def get(tx: Transaction, action_id: ActionId) -> Action:
     """Raises NotFound."""
     action = await actions.find(tx, action_id)
     if action is None:
-        run = action_id.run
+        run, pruned_at = action_id.run, await clearing.pruned_at(tx, action_id.run)
+        if pruned_at:
+            raise NotFound(f"run {run.name!r} was pruned at {pruned_at:%Y-%m-%d %H:%M} UTC, its inputs and outputs too")
         raise NotFound(f"run {run.name!r} has no action {action_id.name!r} in {run.project}/{run.domain}")
     return action
 

@@ -3,7 +3,7 @@
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from opentelemetry.trace import TracerProvider
@@ -28,6 +28,7 @@ from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.notifier import Notifier
 from wingbeat.loops.pruner import REST_SECONDS, Pruner
 from wingbeat.loops.resumer import Resumer
+from wingbeat.loops.run_pruner import RunPruner
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.loops.surveyor import Surveyor
 from wingbeat.loops.timekeeper import Timekeeper
@@ -94,7 +95,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
             Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
             Loop("surveyor", Surveyor(database, metrics).tick),
-            _pruner(settings.runs.retention, database, storage, node.id, metrics),
+            *_pruners(settings.runs.retention, database, storage, node.id, metrics),
             Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),
         ]
         async with kept_going(loops, database.changes):
@@ -139,11 +140,15 @@ def _scheduler(
     return [Loop("scheduler", scheduler.tick, (SCHEDULE,), settings.resync_interval.total_seconds())]
 
 
-def _pruner(settings: Retention, database: Database, storage: Storage, node: str, metrics: Metrics) -> Loop:
+def _pruners(settings: Retention, database: Database, storage: Storage, node: str, metrics: Metrics) -> Sequence[Loop]:
     rules = retention.rules(ledger=settings.ledger, revisions=settings.revisions, events=settings.events)
     sweep = storage.blobs.directory.sweep if storage.blobs.directory else None
     pruner = Pruner(database, rules, node=node, metrics=metrics, sweep=sweep)
-    return Loop("pruner", pruner.tick, idle_seconds=REST_SECONDS)
+    runs = RunPruner(database, storage.blobs, age=settings.runs, node=node, metrics=metrics)
+    return (
+        Loop("pruner", pruner.tick, idle_seconds=REST_SECONDS),
+        Loop("run pruner", runs.tick, RunPruner.TOPICS, idle_seconds=REST_SECONDS),
+    )
 
 
 async def _callbacks(database: Database, address: Address) -> Callbacks:

@@ -16,6 +16,8 @@ SCHEDULE = "schedule"
 RUNS = "runs"
 TIMERS = "timers"
 WEBHOOKS = "webhooks"
+PRUNED = "pruned"
+"""Runs whose actions and files are to be removed."""
 
 
 def run_topic(run: RunId) -> str:

@@ -52,6 +52,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def for_share(self) -> str:
+        """The clause that keeps the rows of a SELECT as they are until the end; several may do so at once."""
+        ...
+
+    @property
     def skip_locked(self) -> str:
         """The clause that locks the rows of a SELECT and passes over those that others have locked."""
         ...

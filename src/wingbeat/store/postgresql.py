@@ -34,6 +34,7 @@ _MIGRATION_LOCK = 0x77696E67  # "wing"
 
 class PostgresqlTransaction:
     for_update = " FOR UPDATE"
+    for_share = " FOR SHARE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
 
     def __init__(self, connection: Connection, now: datetime) -> None:

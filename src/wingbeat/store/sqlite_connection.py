@@ -28,6 +28,7 @@ def _translated(sql: str) -> str:
 
 class SqliteTransaction:
     for_update = ""
+    for_share = ""
     skip_locked = ""
 
     def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:

@@ -6,6 +6,7 @@ from wingbeat.core.action import TaskRef
 from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment
+from wingbeat.store import buried_specs
 from wingbeat.store.database import Row, Transaction, from_micros, to_micros
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
 from wingbeat.store.listing import Listing, fetch_page, matching
@@ -84,7 +85,7 @@ async def put_spec(tx: Transaction, digest: str, spec: bytes) -> None:
 
 async def spec(tx: Transaction, digest: str) -> bytes | None:
     row = await tx.fetchrow("SELECT spec FROM task_spec WHERE digest = $1", digest)
-    return row["spec"] if row else None
+    return row["spec"] if row else await buried_specs.find(tx, digest)
 
 
 async def put(tx: Transaction, deployment: TaskDeployment, *, by: str) -> None:

@@ -127,6 +127,11 @@ def completed_run_spec(run_spec: bytes, *, start_time: datetime | None, raw_data
     return _placed(run_spec, raw_data_prefix, with_start_time=False) + _start_time(start_time)
 
 
+def raw_data_prefix(run_spec: bytes) -> str:
+    """The URI below which tasks of the run keep their raw data, each run in a directory of its own; may be empty."""
+    return run_pb2.RunSpec.FromString(run_spec).raw_data_storage.raw_data_prefix
+
+
 @lru_cache(_CACHED)
 def _start_time(moment: datetime) -> bytes:
     """The same for all triggers that fire on the hour."""
