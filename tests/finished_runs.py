@@ -7,7 +7,7 @@ from tests.queued_runs import enqueue, root, root_of, task_spec
 from wingbeat.core.action import Attempt, Phase, PhaseChange
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
-from wingbeat.operations import actions as life
+from wingbeat.operations import ending
 from wingbeat.store import actions, events
 from wingbeat.store.database import Transaction
 
@@ -24,7 +24,7 @@ async def finish(tx: Transaction, *names: str, children: int = 0, spec: bytes | 
         for each in (action, *born):
             await actions.save_attempt(tx, _attempt(each.id, tx.now))
             await events.record(tx, [(each.id, PhaseChange(1, Phase.RUNNING, tx.now, ""))])
-        await life.abort(tx, root_of(name), "over")
+        await ending.abort(tx, root_of(name), "over")
 
 
 def _attempt(action: ActionId, at: datetime) -> Attempt:

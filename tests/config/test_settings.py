@@ -12,7 +12,7 @@ QPS = "WINGBEAT_RUNS__TRIGGERSCHEDULER__EXECUTIONQPS"
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), (".5m", 30), ("1m0s", 60), ("10us", 1e-5), ("90d", 7776000)],
+    [("30s", 30), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), (".5m", 30), ("10us", 1e-5), ("90d", 7776000)],
 )
 def test_a_duration_reads_as_go_writes_it(text: str, seconds: float) -> None:
     assert duration(text) == timedelta(seconds=seconds)

@@ -60,7 +60,7 @@ async def test_one_node_prunes_until_it_is_gone(database: Database, clock: FakeC
 
 
 async def test_what_is_kept_for_ever_is_not_even_looked_at(database: Database) -> None:
-    assert retention.rules(ledger=None, revisions=None, events=None) == ()
+    assert retention.rules(ledger=None, revisions=None, events=None, cache=None) == ()
     assert await pruner(database).tick() == REST_SECONDS
 
 
@@ -73,7 +73,7 @@ async def test_the_ledger_shrinks_to_its_age(database: Database, clock: FakeCloc
     for _ in range(3):
         await database.write(decide)
         clock.forward(DAY)
-    await pruner(database, *retention.rules(ledger=2 * DAY, revisions=None, events=None)).tick()
+    await pruner(database, *retention.rules(ledger=2 * DAY, revisions=None, events=None, cache=None)).tick()
     left = await database.read(lambda tx: fires.latest(tx, 1, limit=10))
     assert [at for at, _ in left] == [T0 + 2 * DAY, T0 + DAY]
 

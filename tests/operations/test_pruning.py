@@ -1,19 +1,23 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
 from tests.conftest import T0, FakeClock
+from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.finished_runs import finish
-from tests.queued_runs import enqueue, root_of, task_spec
-from wingbeat.core.ids import RunId
+from tests.queued_runs import enqueue, root, root_of, task_spec
+from wingbeat.core.cache import CachePolicy
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope
 from wingbeat.core.listing import ListQuery
 from wingbeat.core.pruning import BEGINNING, Ended, Kept
-from wingbeat.errors import AlreadyExists, InvalidArgument, NotFound
-from wingbeat.operations import actions, pruning
+from wingbeat.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from wingbeat.operations import current, ending, pruning
 from wingbeat.operations.pruning import Order, Step
-from wingbeat.store import clearing, run_needs, runs, tasks
+from wingbeat.operations.runs import RunRequest, create
+from wingbeat.store import actions, cache, clearing, retention, run_needs, runs, tasks
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire.tasks import digest
 
@@ -135,6 +139,39 @@ async def test_a_run_stays_for_as_long_as_another_one_reads_it(database: Databas
     assert gone(await prune(database)) == ["source"]
 
 
+async def test_a_run_stays_for_as_long_as_the_cache_has_a_result_of_it(database: Database, clock: FakeClock) -> None:
+    await database.write(lambda tx: finish(tx, "source"))
+    policy = CachePolicy("key", None, overwrite=False, serializable=False, max_age=None)
+    await database.write(lambda tx: cache.put(tx, policy, AttemptId(root_of("source"), 1), "s3://wingbeat/outputs"))
+    clock.forward(2 * DAY)
+    steps = await prune(database)
+    assert (gone(steps), sum(step.kept[Kept.CACHED] for step in steps)) == ([], 1)
+    await database.write(lambda tx: retention.cache(tx, before=tx.now - DAY, after=0, limit=10))
+    assert gone(await prune(database)) == ["source"]
+
+
+@pytest.mark.parametrize("inserted", [True, False], ids=["an action that recovers", "an action that hits the cache"])
+async def test_an_action_with_the_outputs_of_another_run_keeps_that_run(
+    database: Database, clock: FakeClock, inserted: bool
+) -> None:
+    await database.write(lambda tx: finish(tx, "source"))
+    origin = AttemptId(root_of("source"), 1)
+
+    async def take(tx: Transaction) -> None:
+        await finish(tx, "reader")
+        action = replace(await root(tx, "reader"), origin=origin)
+        if inserted:
+            await actions.insert(tx, [replace(action, id=ActionId(run("reader"), "c1"), parent="a0")])
+        else:
+            await actions.save(tx, action)
+
+    await database.write(take)
+    assert await database.read(lambda tx: run_needs.sources(tx, run("reader"))) == [run("source")]
+    clock.forward(2 * DAY)
+    with pytest.raises(Conflict, match="'gone' is not kept any more"):
+        await database.write(lambda tx: run_needs.require(tx, run("reader"), run("gone")))
+
+
 async def test_nobody_starts_to_read_a_run_that_is_pruned_or_never_was(database: Database, clock: FakeClock) -> None:
     await database.write(lambda tx: finish(tx, "source"))
     clock.forward(2 * DAY)
@@ -188,7 +225,7 @@ async def test_what_is_asked_of_a_pruned_run_is_told_that_it_was(database: Datab
     await prune(database)
     for _ in range(2):
         with pytest.raises(NotFound, match=r"'r1' was pruned at 2026-01-03 00:00 UTC, its inputs and outputs too"):
-            await database.read(lambda tx: actions.get(tx, root_of("r1")))
+            await database.read(lambda tx: current.get(tx, root_of("r1")))
         assert await database.read(lambda tx: runs.find(tx, run("r1"))) is None
         assert await database.read(lambda tx: runs.taken(tx, [run("r1")])) == {run("r1")}
         await clear(database)
@@ -219,16 +256,13 @@ async def test_a_spec_goes_with_its_last_run_and_comes_back_when_one_begins_mean
 
 
 async def test_a_deployed_task_keeps_its_spec(database: Database, clock: FakeClock) -> None:
-    from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
-    from wingbeat.core.ids import ROOT_ACTION, ActionId, Scope
-    from wingbeat.operations.runs import RunRequest, create
 
     await deploy_task(database)
     request = RunRequest(Scope(TASK.project, TASK.domain), TASK, name="only", request_id="again")
     make = partial(create, request=request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="other")
     await database.write(lambda tx: make(tx))
     await database.write(
-        lambda tx: actions.abort(tx, ActionId(RunId(TASK.project, TASK.domain, "only"), ROOT_ACTION), "over")
+        lambda tx: ending.abort(tx, ActionId(RunId(TASK.project, TASK.domain, "only"), ROOT_ACTION), "over")
     )
     clock.forward(2 * DAY)
     assert gone(await prune(database)) == ["only"]

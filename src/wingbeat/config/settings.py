@@ -171,6 +171,11 @@ class Retention(Section):
         default=timedelta(days=30),
         description="How long after the end of a run it is known when its attempts entered each phase; 0s is for ever.",
     )
+    cache: Age = Field(
+        default=timedelta(days=90),
+        description="How long a result stays in the cache after it was made or last served; 0s is for ever."
+        " The run that has made it is kept as long.",
+    )
 
 
 class Runs(Section):

@@ -37,12 +37,15 @@ class Pruned:
     at: datetime
 
 
-def rules(*, ledger: timedelta | None, revisions: timedelta | None, events: timedelta | None) -> tuple[Rule, ...]:
+def rules(
+    *, ledger: timedelta | None, revisions: timedelta | None, events: timedelta | None, cache: timedelta | None
+) -> tuple[Rule, ...]:
     """How long each is kept; None is for ever."""
     wanted = (
         ("ledger", retention.ledger, ledger),
         ("revisions", retention.revisions, revisions),
         ("events", retention.events, events),
+        ("cache", retention.cache, cache),
     )
     return tuple(Rule(what, remove, age) for what, remove, age in wanted if age is not None)
 

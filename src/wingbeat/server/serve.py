@@ -141,7 +141,9 @@ def _scheduler(
 
 
 def _pruners(settings: Retention, database: Database, storage: Storage, node: str, metrics: Metrics) -> Sequence[Loop]:
-    rules = retention.rules(ledger=settings.ledger, revisions=settings.revisions, events=settings.events)
+    rules = retention.rules(
+        ledger=settings.ledger, revisions=settings.revisions, events=settings.events, cache=settings.cache
+    )
     sweep = storage.blobs.directory.sweep if storage.blobs.directory else None
     pruner = Pruner(database, rules, node=node, metrics=metrics, sweep=sweep)
     runs = RunPruner(database, storage.blobs, age=settings.runs, node=node, metrics=metrics)

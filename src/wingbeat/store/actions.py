@@ -13,7 +13,7 @@ from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.core.value import ValueType
 from wingbeat.errors import Conflict
-from wingbeat.store import cache
+from wingbeat.store import cache, run_needs
 from wingbeat.store.changes import RUNS, children_topic, run_topic
 from wingbeat.store.database import (
     Row,
@@ -122,8 +122,10 @@ _OF_RUN = Listing(
 
 
 async def insert(tx: Transaction, actions: Sequence[Action]) -> None:
-    """Raises Conflict for a taken name."""
+    """Raises Conflict for a taken name, and when the origin of an action is not kept any more."""
     await tx.insert("action", _TYPES, [_values(action) for action in actions])
+    for run, source in {(action.id.run, action.origin.action.run): None for action in actions if action.origin}:
+        await run_needs.require(tx, run, source)
     _tell(tx, actions)
 
 
@@ -144,7 +146,12 @@ async def list_of_run(tx: Transaction, run: RunId, query: ListQuery) -> Page[Act
 
 
 async def save(tx: Transaction, action: Action) -> Action:
-    """The action with its next version. Raises Conflict when it changed since `action` was read."""
+    """The action with its next version.
+
+    Raises Conflict when it changed since `action` was read, and when its origin is not kept any more.
+    """
+    if action.origin is not None:
+        await run_needs.require(tx, action.id.run, action.origin.action.run)
     saved = replace(action, version=action.version + 1, updated_at=tx.now)
     changed = await tx.execute(
         """

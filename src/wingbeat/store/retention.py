@@ -97,3 +97,19 @@ async def events(tx: Transaction, *, before: datetime, after: int, limit: int) -
         to_micros(before),
     )
     return Step(removed, reached)
+
+
+async def cache(tx: Transaction, *, before: datetime, after: int, limit: int) -> Step:
+    """Results that were last used, or made, `before`: they serve nobody any more, and keep their runs no longer."""
+    removed = await tx.fetch(
+        """
+        DELETE FROM cache_entry WHERE (key, project, domain) IN (
+               SELECT key, project, domain FROM cache_entry
+                WHERE used_at >= $1 AND used_at < $2 ORDER BY used_at, key, project, domain LIMIT $3)
+        RETURNING used_at
+        """,
+        after,
+        to_micros(before),
+        limit,
+    )
+    return Step(len(removed), max(row["used_at"] for row in removed) if len(removed) == limit else None)

@@ -4,6 +4,7 @@ Who needs a source locks its row, and so does who prunes it: one of the two sees
 """
 
 from wingbeat.core.ids import RunId
+from wingbeat.errors import Conflict
 from wingbeat.store.database import Transaction
 
 _KEY = ("source_project", "source_domain", "source_run", "project", "domain", "run")
@@ -33,6 +34,12 @@ async def add(tx: Transaction, run: RunId, source: RunId) -> bool:
         run.name,
     )
     return True
+
+
+async def require(tx: Transaction, run: RunId, source: RunId) -> None:
+    """Like `add`. Raises Conflict when nothing of the source may be used."""
+    if not await add(tx, run, source):
+        raise Conflict(f"run {source.name!r} is not kept any more: what it has written cannot be used again")
 
 
 async def sources(tx: Transaction, run: RunId) -> list[RunId]:
