@@ -12,6 +12,8 @@ from wingbeat.store.filters import Arguments
 KEYS = {
     "event": ("id",),
     "attempt": ("project", "domain", "run", "action", "number"),
+    "signal": ("project", "domain", "run", "action"),
+    "webhook": ("project", "domain", "run", "action"),
     "run_label": ("project", "domain", "run", "key"),
     "action": ("project", "domain", "run", "name"),
 }
