@@ -4,7 +4,7 @@ Only one program moves at a time, from one database call to the next, so the sam
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from wingbeat.errors import Unavailable
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations.firing import Firer
 from wingbeat.store.changes import Changes
-from wingbeat.store.database import Body, Database, Row, Transaction, Value, open_database
+from wingbeat.store.database import Argument, Body, Database, Row, Transaction, Value, open_database
 from wingbeat.telemetry import Metrics
 
 T = TypeVar("T")
@@ -72,19 +72,19 @@ class FaultyTransaction:
         self.now, self.for_update, self.skip_locked = tx.now, tx.for_update, tx.skip_locked
         self.for_share = tx.for_share
 
-    async def fetch(self, sql: str, *args: Value) -> Sequence[Row]:
+    async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
         self._count()
         return await self._tx.fetch(sql, *args)
 
-    async def fetchrow(self, sql: str, *args: Value) -> Row | None:
+    async def fetchrow(self, sql: str, *args: Argument) -> Row | None:
         self._count()
         return await self._tx.fetchrow(sql, *args)
 
-    async def execute(self, sql: str, *args: Value) -> int:
+    async def execute(self, sql: str, *args: Argument) -> int:
         self._count()
         return await self._tx.execute(sql, *args)
 
-    async def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+    async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
         self._count()
         await self._tx.insert(table, columns, rows)
 
