@@ -76,11 +76,11 @@ class FaultyTransaction:
         self._count()
         return await self._tx.fetch(sql, *args)
 
-    async def fetchrow(self, sql: str, *args: Argument) -> Row | None:
+    async def fetchrow(self, sql: str, *args: Value) -> Row | None:
         self._count()
         return await self._tx.fetchrow(sql, *args)
 
-    async def execute(self, sql: str, *args: Argument) -> int:
+    async def execute(self, sql: str, *args: Value) -> int:
         self._count()
         return await self._tx.execute(sql, *args)
 
