@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import T0
 from wingbeat.core import backfill as deciding
 from wingbeat.core.backfill import Wanted
+from wingbeat.core.backlog import Backlog
 from wingbeat.core.policy import Policies
 from wingbeat.core.schedule import Every, FixedRate, Schedule, parse
 from wingbeat.core.trigger import Firing
@@ -53,3 +54,18 @@ def test_every_slot_is_started_or_left_out_once(taken: set[int], hours: int, fre
             break
     assert started == [T0 - hour * HOUR for hour in range(hours, 0, -1) if hour not in taken]
     assert left_out == len([hour for hour in taken if hour <= hours])
+
+
+def test_a_trigger_without_a_next_slot_owes_none() -> None:
+    exhausted = Firing(1, 1, HOURLY, True, T0, T0 - 3 * HOUR, None, policies=Policies(max_runs=1), started=1)
+    slots = [T0 - 2 * HOUR, T0 - HOUR]
+    assert deciding.owed(exhausted, [], slots) == set()
+    assert deciding.owed(replace(exhausted, next_fire_at=slots[0], started=0), [], slots) == set(slots)
+
+
+def test_only_slots_that_the_scheduler_has_itself_are_owed() -> None:
+    half_past = parse("30 * * * *")
+    due = Firing(1, 2, half_past, True, T0, T0 - HOUR, T0 - HOUR / 2)
+    waiting = [Backlog(1, 1, half_past, T0, T0 - 3 * HOUR, T0 - HOUR)]
+    slots = [T0 - hours * HOUR / 2 for hours in range(6, 0, -1)]
+    assert deciding.owed(due, waiting, slots) == {T0 - 2.5 * HOUR, T0 - 1.5 * HOUR, T0 - 0.5 * HOUR}

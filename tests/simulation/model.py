@@ -6,6 +6,7 @@ era has two ends each: what lies certainly inside must be covered, what lies cer
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.policy import DEFAULTS, Policies
@@ -53,6 +54,14 @@ class Era:
         return self.began < slot <= (self.ended_latest or latest)
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """It ends with whatever changes the trigger."""
+
+    revision: int
+    until: datetime | None
+
+
 @dataclass(slots=True)
 class History:
     """All that one trigger ever was."""
@@ -61,6 +70,9 @@ class History:
     id: int = 0
     eras: list[Era] = field(default_factory=list[Era])
     deleted: bool = False
+    paused: Pause | None = None
+    ends: list[tuple[int, bool]] = field(default_factory=list[tuple[int, bool]])
+    """Of its runs, but those of backfills: the revision, and whether it failed."""
 
     @property
     def current(self) -> Era:
@@ -86,6 +98,17 @@ class History:
             if self.current.schedule == schedule:
                 anchor = self.current.anchor
         self.eras.append(Era(len(self.eras) + 1, schedule, anchor, active, now, latest, policies))
+
+    @property
+    def held(self) -> Pause | None:
+        """The pause that is in force."""
+        holds = self.paused and self.paused.revision == self.current.revision and not self.active and not self.deleted
+        return self.paused if holds else None
+
+    @property
+    def failures_in_a_row(self) -> int:
+        of_revision = [failed for revision, failed in self.ends if revision == self.current.revision]
+        return len(list(takewhile(bool, reversed(of_revision))))
 
     def owed(self, now: datetime) -> dict[datetime, int]:
         """Every slot that must be covered by now, and the revision that owes it."""

@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.simulation.moves import WEIGHTS, deploy, let_time_pass
+from tests.simulation.moves import WEIGHTS, let_time_pass
+from tests.simulation.owners import deploy
 from tests.simulation.simulation import Simulation
 
 MOVES = 150

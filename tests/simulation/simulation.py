@@ -14,23 +14,30 @@ from unittest import mock
 
 from structlog.testing import capture_logs
 
-from tests.deployed import TASK, deploy_task, trigger
+from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, trigger
+from tests.simulation import witness
 from tests.simulation.auditor import Coverage, audit, check
+from tests.simulation.backfilling import Asked, audit_backfills
+from tests.simulation.judgement import judge
 from tests.simulation.model import UNBOUNDED, History
-from tests.simulation.world import FaultyDatabase, Program, SteppingClock, start
-from wingbeat.core.action import Success
+from tests.simulation.world import FaultyDatabase, Loop, Program, SteppingClock, start
+from wingbeat.core.action import ErrorKind, Failure, Success
+from wingbeat.core.backfill import BackfillState
 from wingbeat.core.ids import TaskId
-from wingbeat.core.policy import CatchUp, Overlap, Policies
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, FixedRate, Schedule, parse
 from wingbeat.core.trigger import MAX_BACKOFF
-from wingbeat.loops.scheduler import Pace
+from wingbeat.loops.backfiller import Backfiller
+from wingbeat.loops.resumer import Resumer
+from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, firing, projects
 from wingbeat.operations.actions import NO_RETRIES
+from wingbeat.operations.firing import Firer
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
 
 SECOND = timedelta(seconds=1)
+FIRER = Firer(DEFAULTS, DOMAINS)
 UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
 PACES = (
     UNLIMITED,
@@ -92,6 +99,9 @@ class Simulation:
         self.sick_until: dict[int, datetime] = {}
         """When the last back-off of a trigger that was poisoned is over, seen from its last failure on."""
         self.archived: set[str] = set()
+        self.backfills: dict[str, Asked] = {}
+        self.failing = self.random.choice((0, 0.3, 0.9))
+        """How likely a run is to fail."""
         self._tell = tell
         self._witnessed = 0
         self._started = 0
@@ -102,11 +112,13 @@ class Simulation:
         self.operator = FaultyDatabase(self.database)
         for task in TASKS:
             await deploy_task(self.database, task)
-        await self.database.write(_call_witness)
+        await self.database.write(witness.call)
         for number in range(triggers):
             self.histories.append(History(trigger(f"t{number}", task=TASKS[2 * (number % 2)]).name))
         for _ in range(programs):
-            await self.start_program()
+            await self.start_program(self.scheduler)
+        await self.start_program(lambda database: Backfiller(database, FIRER))
+        await self.start_program(Resumer)
 
     async def close(self) -> None:
         for program in self.programs:
@@ -116,15 +128,19 @@ class Simulation:
     def tell(self, move: str) -> None:
         self._tell(f"{self.clock.now:%m-%d %H:%M:%S.%f} {move}")
 
-    async def start_program(self) -> None:
+    def scheduler(self, database: Database) -> Scheduler:
+        return Scheduler(database, FIRER, pace=self.pace, steady=self.clock.steady, metrics=self.metrics)
+
+    async def start_program(self, loop_on: Callable[[Database], Loop]) -> Program:
         self._started += 1
-        self.programs.append(await start(f"s{self._started}", self.url, self.clock, self.pace, self.metrics))
+        self.programs.append(await start(str(self._started), self.url, self.clock, loop_on))
+        return self.programs[-1]
 
     async def replace_program(self, program: Program) -> None:
         """The program is dead; another one takes its place."""
         await program.end()
         self.programs.remove(program)
-        await self.start_program()
+        await self.start_program(program.loop_on)
 
     @contextmanager
     def poisoning(self) -> Generator[None]:
@@ -145,34 +161,26 @@ class Simulation:
     def task_of(self, history: History, version: str) -> TaskId:
         return next(task for task in TASKS if task.project == history.name.project and task.version == version)
 
+    def end_era(self, history: History, *, active: bool) -> None:
+        """It goes on as it is, but active or not."""
+        era = history.current
+        now, latest = self.clock.now, self.clock.latest
+        history.changed(era.schedule, active=active, policies=era.policies, now=now, latest=latest)
+
     async def audit(self) -> dict[int, Coverage]:
-        return await audit(self.database, self.by_id(), now=self.clock.now, latest=self.clock.latest)
+        coverage = await audit(self.database, self.by_id(), now=self.clock.now, latest=self.clock.latest)
+        await audit_backfills(self, coverage)
+        return coverage
 
     async def observe(self, *, by_change: History | None = None) -> None:
-        """Judge what the ledger got since the last look, while it is known who did it."""
+        """Judge what was written since the last look, while it is known who did it."""
         self._judge_logs()
-        rows = await self.database.read(
-            lambda tx: tx.fetch("SELECT * FROM witness WHERE seq > $1 ORDER BY seq", self._witnessed)
-        )
-        by_id = self.by_id()
         for trigger_id in await self.database.read(_failing):
             self.sick_until[trigger_id] = self.clock.latest + MAX_BACKOFF
-        for row in rows:
-            self._witnessed = row["seq"]
-            history = by_id[row["trigger_id"]]
-            name = history.name.name
-            if row["outcome"] == "fired":
-                check(by_change is None, f"{name} fired by a change")
-                check(history.active, f"{name} fired though it is not active")
-                check(history.id not in self.poisoned, f"{name} fired though it cannot")
-                check(history.name.project not in self.archived, f"{name} fired in an archived project")
-            elif "archived" in row["reason"]:
-                check(history.name.project in self.archived, f"{name} missed a slot of an active project")
-            elif "before it could fire" in row["reason"]:
-                check(by_change is history and not history.active, f"{name} missed a slot, but nobody stopped it")
-            else:
-                said = (history.current.policies, history.era(row["revision"]).policies)
-                check(any(_says(policies, row["reason"]) for policies in said), f"{name} says why not", row["reason"])
+        rows = await self.database.read(lambda tx: witness.hear(tx, self._witnessed))
+        if rows:
+            self._witnessed = rows[-1]["seq"]
+            await judge(self, rows, by_change)
 
     def _judge_logs(self) -> None:
         logs, self._logs[:] = list(self._logs), []
@@ -186,13 +194,16 @@ class Simulation:
 
         Moments that pass again after the clock stepped back are decided already, so nobody looks at them.
         """
-        if program.scheduler._tokens.seconds_to_next(self.clock.steady()) > 0 or self.clock.now < self.clock.latest:
+        scheduler = program.loop
+        if not isinstance(scheduler, Scheduler) or self.clock.now < self.clock.latest:
+            return
+        if scheduler._tokens.seconds_to_next(self.clock.steady()) > 0:
             return
         for trigger_id, coverage in (await self.audit()).items():
             if trigger_id in self.poisoned or self.sick_until.get(trigger_id, self.clock.now) > self.clock.now:
                 continue
             history = self.by_id()[trigger_id]
-            waiting = ("due",) if program.pace.catch_up else ("due", "in the backlog")
+            waiting = ("due",) if scheduler._pace.catch_up else ("due", "in the backlog")
             if history.current.policies.ordered:
                 waiting = ("due",)
             waits = [
@@ -214,18 +225,43 @@ class Simulation:
             await self.database.write(lambda tx, project=active: projects.update(tx, project))
         self.archived.clear()
         self.clock.forward(self.clock.latest - self.clock.now + MAX_BACKOFF + SECOND)
-        self.pace = UNLIMITED
-        await self.start_program()
-        for _ in range(2):
-            await self.programs[-1].round()
-            await self.observe()
+        self.pace, self.failing = UNLIMITED, 0
+        scheduler = await self.start_program(self.scheduler)
+        await self._rounds(scheduler, 2)
         waiting = await self._waiting()
         for _ in range(5):
             await self.end_runs(UNBOUNDED)
-            await self.programs[-1].round()
-            await self.observe()
+            await self._rounds(scheduler, 1)
             before, waiting = waiting, await self._waiting()
             check(waiting < before or not waiting, "slots wait though all runs have ended", waiting)
+        self._check_paused()
+        await self._finish_backfills()
+
+    async def _rounds(self, scheduler: Program, number: int) -> None:
+        for _ in range(number):
+            for program in (await self.start_program(Resumer), scheduler):
+                await program.round()
+                await self.observe()
+
+    def _check_paused(self) -> None:
+        """Word of every end was heard, and pauses that are over have ended."""
+        for history in self.by_id().values():
+            most, held = history.current.policies.pause_after_failures, history.held
+            failed = history.active and most is not None and history.failures_in_a_row >= most
+            check(not failed, f"{history.name.name} goes on though its runs fail", history.failures_in_a_row)
+            over = held is not None and held.until is not None and held.until <= self.clock.now
+            check(not over, f"the pause of {history.name.name} does not end", held)
+
+    async def _finish_backfills(self) -> None:
+        backfiller = await self.start_program(lambda database: Backfiller(database, FIRER))
+        for _ in range(1 + max((len(each.slots) for each in self.backfills.values()), default=0)):
+            await backfiller.round()
+            await self.observe()
+            await self.end_runs(UNBOUNDED)
+        await backfiller.round()
+        await self.audit()
+        going = [each.id for each in self.backfills.values() if each.state is BackfillState.RUNNING]
+        check(not going, "backfills do not end", going)
 
     async def _waiting(self) -> int:
         """How many slots wait for the end of a run. All others that were ever owed are decided."""
@@ -248,45 +284,26 @@ class Simulation:
         return slot + jitter <= self.clock.now
 
     async def end_runs(self, count: int) -> None:
-        """The oldest runs are claimed by a node and end."""
-
-        async def body(tx: Transaction) -> None:
-            for claim in await actions.claim(tx, "n1", count):
-                await actions.finished(tx, claim.id, claim.token, Success(), retries=NO_RETRIES, chance=0.5)
-
-        await self.database.write(body)
+        """The oldest runs are claimed by a node and end, well or not."""
+        ended = await self.database.write(lambda tx: _end_runs(tx, count, lambda: self.random.random() < self.failing))
+        by_id = self.by_id()
+        for trigger_id, revision, failed in ended:
+            by_id[trigger_id].ends.append((revision, failed))
 
 
-def _says(policies: Policies, reason: str) -> bool:
-    """Whether it is a reason for a slot to come to nothing under these policies."""
-    reasons = {
-        "outside the catch-up window": policies.catch_up_window is not None,
-        "late, and not to be caught up": policies.catch_up is CatchUp.NONE,
-        "superseded by a later slot": policies.catch_up is CatchUp.LATEST or policies.overlap is Overlap.CANCEL_OTHER,
-        "the run before it was not over": policies.overlap is Overlap.SKIP,
-        "another slot waited already for the run before it to end": policies.overlap is Overlap.BUFFER_ONE,
-        f"max-runs {policies.max_runs} is reached": policies.max_runs is not None,
-    }
-    return reasons.get(reason, False)
+async def _end_runs(tx: Transaction, count: int, fails: Callable[[], bool]) -> list[tuple[int, int, bool]]:
+    """Of runs that triggers watch: the trigger, its revision, and whether the run failed."""
+    backfilled = {row["run_name"] for row in await tx.fetch("SELECT run_name FROM fire WHERE kind = 'backfill'")}
+    ended: list[tuple[int, int, bool]] = []
+    for claim in await actions.claim(tx, "n1", count):
+        failed = fails()
+        outcome = Failure("USER", ErrorKind.USER, "it fails") if failed else Success()
+        await actions.finished(tx, claim.id, claim.token, outcome, retries=NO_RETRIES, chance=0.5)
+        by = claim.action.trigger
+        if by is not None and claim.run.id.name not in backfilled:
+            ended.append((by.id, by.revision, failed))
+    return ended
 
 
 async def _failing(tx: Transaction) -> list[int]:
     return [row["trigger_id"] for row in await tx.fetch("SELECT trigger_id FROM schedule WHERE failures > 0")]
-
-
-async def _call_witness(tx: Transaction) -> None:
-    """Remember in which order the ledger was written, and that nothing in it was changed."""
-    columns = "trigger_id, revision, outcome, reason"
-    await tx.execute(f"CREATE TABLE witness (seq INTEGER PRIMARY KEY, {columns})")
-    await tx.execute(
-        f"""
-        CREATE TRIGGER fire_is_written AFTER INSERT ON fire WHEN new.kind = 'schedule' BEGIN
-            INSERT INTO witness ({columns}) VALUES (new.trigger_id, new.revision, new.outcome, new.reason);
-        END
-        """
-    )
-    for change in ("UPDATE", "DELETE"):
-        await tx.execute(
-            f"CREATE TRIGGER no_{change.lower()}_of_fire BEFORE {change} ON fire"
-            " BEGIN SELECT raise(ABORT, 'the ledger never changes'); END"
-        )

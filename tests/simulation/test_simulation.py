@@ -2,7 +2,7 @@ import pytest
 
 from tests.simulation.scenario import play
 
-SEEDS = range(8)
+SEEDS = range(16)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

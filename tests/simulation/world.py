@@ -7,16 +7,12 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tests.conftest import FakeClock
-from tests.deployed import DEFAULTS, DOMAINS
 from wingbeat.errors import Unavailable
-from wingbeat.loops.scheduler import Pace, Scheduler
-from wingbeat.operations.firing import Firer
 from wingbeat.store.changes import Changes
 from wingbeat.store.database import Argument, Body, Database, Row, Transaction, Value, open_database
-from wingbeat.telemetry import Metrics
 
 T = TypeVar("T")
 
@@ -168,18 +164,20 @@ class Gate:
         await self._stopped.wait()
 
 
-class Program:
-    """A scheduler in a process of its own. It does nothing unless it is told to go on."""
+class Loop(Protocol):
+    async def tick(self) -> float | None: ...
 
-    def __init__(self, name: str, database: Database, clock: SteppingClock, pace: Pace, metrics: Metrics) -> None:
-        self.name = name
-        self.pace = pace
+
+class Program:
+    """A loop in a process of its own. It does nothing unless it is told to go on."""
+
+    def __init__(self, name: str, database: Database, loop_on: Callable[[Database], Loop]) -> None:
         self._gate = Gate()
         self._database = FaultyDatabase(database, self._gate)
         self._tick: asyncio.Task[float | None] | None = None
-        self.scheduler = Scheduler(
-            self._database, Firer(DEFAULTS, DOMAINS), pace=pace, steady=clock.steady, metrics=metrics
-        )
+        self.loop = loop_on(self._database)
+        self.loop_on = loop_on
+        self.name = f"{type(self.loop).__name__.lower()} {name}"
 
     @property
     def amid(self) -> bool:
@@ -192,7 +190,7 @@ class Program:
         Raises Killed, and what the round raises.
         """
         if self._tick is None:
-            self._tick = await self._gate.start(self.scheduler.tick())
+            self._tick = await self._gate.start(self.loop.tick())
         self._database.fault = fault
         await self._gate.let_on()
         if not self._tick.done():
@@ -203,7 +201,7 @@ class Program:
 
     async def round(self) -> float | None:
         """A whole round: the seconds it wants to sleep afterwards."""
-        self._tick = await self._gate.start(self.scheduler.tick())
+        self._tick = await self._gate.start(self.loop.tick())
         while not self._tick.done():
             await self._gate.let_on()
         tick, self._tick = self._tick, None
@@ -217,5 +215,5 @@ class Program:
         await self._database.close()
 
 
-async def start(name: str, url: str, clock: SteppingClock, pace: Pace, metrics: Metrics) -> Program:
-    return Program(name, await open_database(url, clock), clock, pace, metrics)
+async def start(name: str, url: str, clock: SteppingClock, loop_on: Callable[[Database], Loop]) -> Program:
+    return Program(name, await open_database(url, clock), loop_on)

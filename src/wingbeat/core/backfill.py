@@ -135,11 +135,23 @@ def step(backfill: Backfill, slots: Sequence[datetime], taken: Collection[dateti
 
 def owed(firing: Firing, backlogs: Sequence[Backlog], slots: Sequence[datetime]) -> set[datetime]:
     """Those of the slots that the scheduler has yet to decide about: it fires them itself."""
-    return {
-        slot
-        for slot in slots
-        if (firing.active and slot > firing.decided_until) or any(each.after < slot <= each.until for each in backlogs)
-    }
+    return {slot for slot in slots if _is_due(firing, slot) or any(_waits_in(backlog, slot) for backlog in backlogs)}
+
+
+def _is_due(firing: Firing, slot: datetime) -> bool:
+    """A trigger without a next slot owes none: it is inactive, say, or has had its `max_runs`."""
+    if firing.next_fire_at is None or firing.schedule is None or slot <= firing.decided_until:
+        return False
+    return _has(firing.schedule, firing.anchor, slot)
+
+
+def _waits_in(backlog: Backlog, slot: datetime) -> bool:
+    return backlog.after < slot <= backlog.until and _has(backlog.schedule, backlog.anchor, slot)
+
+
+def _has(schedule: Schedule, anchor: datetime, slot: datetime) -> bool:
+    """Backfills keep the schedule they began with: the trigger's may be another one by now, or have been before."""
+    return bool(between(schedule, slot - _TICK, slot, anchor, limit=1))
 
 
 def changed(backfill: Backfill, state: BackfillState, *, now: datetime, reason: str = "") -> Backfill:
