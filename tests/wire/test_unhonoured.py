@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.core import tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 
@@ -35,7 +34,6 @@ def test_what_is_set_to_its_default_is_not_asked_for() -> None:
     task.task_template.container.resources.SetInParent()
     run = run_pb2.RunSpec()
     run.interruptible.value = False
-    run.relation.relation_type = common_run_pb2.RELATION_TYPE_RERUN
     assert unhonoured.of_task(task) == ()
     assert unhonoured.of_run(run) == ()
 
@@ -45,6 +43,3 @@ def test_one_value_of_an_enumeration_may_be_what_is_missing() -> None:
     assert unhonoured.of_task(task) == (
         "task_template.worker_kind is not supported yet: the task can do whatever its node can",
     )
-    run = run_pb2.RunSpec()
-    run.relation.relation_type = common_run_pb2.RELATION_TYPE_RECOVER
-    assert len(unhonoured.of_run(run)) == 1

@@ -1,17 +1,18 @@
 """Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from wingbeat.core.action import Action, ActionType, Phase, PhaseChange, TaskRef, TriggerRef
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, TaskId, TriggerName, check_run_name
 from wingbeat.core.project import Domains
+from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument
-from wingbeat.operations import projects, tasks, triggers
+from wingbeat.operations import projects, recovery, tasks, triggers
 from wingbeat.store import actions, events, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
@@ -90,6 +91,9 @@ class RunRequest:
     run_start_time: datetime | None = None
     caller: str = ""
     request_id: str | None = None
+    relation: Relation | None = None
+    force_rerun: Sequence[str] = ()
+    """Of a recovery: actions that run again although they have succeeded."""
 
     def order(self, task: Runnable, trigger: Trigger | None) -> RunOrder:
         return RunOrder(
@@ -118,7 +122,10 @@ async def create(
         return repeated
     await projects.require_active(tx, request.scope.project, request.scope.domain, domains=domains)
     task, trigger = await _resolve(tx, request.wanted)
-    run = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=request.name or fresh_name)
+    planned = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=request.name or fresh_name)
+    run = replace(planned, relation=request.relation)
+    if request.relation is not None:
+        await recovery.check(tx, request.relation, request.force_rerun)
     if not await runs.insert_if_free(tx, run):
         # The same request may have arrived twice at once: then the other one was faster.
         repeated = await _repeated(tx, request)
@@ -128,6 +135,8 @@ async def create(
     if trigger is not None:
         await triggers.record_manual_fire(tx, trigger, run)
     (root,) = await _enqueue(tx, [run])
+    if request.relation is not None and request.relation.type is RelationType.RECOVER:
+        await recovery.recover(tx, root, request.relation, request.force_rerun)
     return root
 
 

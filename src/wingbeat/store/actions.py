@@ -72,7 +72,8 @@ _TYPES = {
     "related_run": "text",
     "value_type": "bigint",
 }
-COLUMNS = ", ".join(f"a.{name}" for name in _TYPES)
+NAMES = tuple(_TYPES)
+COLUMNS = ", ".join(f"a.{name}" for name in NAMES)
 """Of `action a`."""
 
 TIMEOUT_COLUMNS = "a.max_queued_time, a.max_runtime, a.deadline"

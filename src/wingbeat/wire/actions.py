@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.core import catalog_pb2, execution_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
@@ -14,8 +13,7 @@ from wingbeat.core.cache import CacheStatus
 from wingbeat.core.condition import Signal
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.core.launch import outputs_object
-from wingbeat.core.relation import Relation
-from wingbeat.wire import identities, log_context, log_links, tasks, times, values
+from wingbeat.wire import identities, log_context, log_links, relations, tasks, times, values
 
 REPORT_FILE = "report.html"
 _NO_LOG_YET = frozenset({Phase.QUEUED, Phase.WAITING_FOR_RESOURCES})
@@ -101,7 +99,7 @@ def _metadata(action: Action) -> run_definition_pb2.ActionMetadata:
     if action.created_by_subject:
         metadata.executed_by.user.id.subject = action.created_by_subject
     if action.relation:
-        metadata.relation.CopyFrom(_relation(action.relation))
+        metadata.relation.CopyFrom(relations.to_proto(action.relation))
     if action.recovered_from:
         metadata.recovered_from.CopyFrom(identifier(action.recovered_from))
     if action.trigger:
@@ -232,20 +230,12 @@ def _signal_info(signal: Signal) -> run_definition_pb2.SignalInfo:
 
 
 def identifier(action: ActionId) -> identifier_pb2.ActionIdentifier:
-    return identifier_pb2.ActionIdentifier(run=_run_id(action.run), name=action.name)
+    run = identifier_pb2.RunIdentifier(project=action.run.project, domain=action.run.domain, name=action.run.name)
+    return identifier_pb2.ActionIdentifier(run=run, name=action.name)
 
 
 def _attempt_id(attempt: AttemptId) -> identifier_pb2.ActionAttemptIdentifier:
     return identifier_pb2.ActionAttemptIdentifier(action_id=identifier(attempt.action), attempt=attempt.number)
-
-
-def _relation(relation: Relation) -> common_run_pb2.Relation:
-    name = common_run_pb2.RelationType.Name(relation.type.value)
-    return common_run_pb2.Relation(related_to=_run_id(relation.run), relation_type=name)
-
-
-def _run_id(run: RunId) -> identifier_pb2.RunIdentifier:
-    return identifier_pb2.RunIdentifier(project=run.project, domain=run.domain, name=run.name)
 
 
 def _trigger(trigger: TriggerRef) -> identifier_pb2.TriggerIdentifier:

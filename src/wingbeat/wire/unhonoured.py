@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.core import tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
 from google.protobuf.message import Message
@@ -62,11 +61,6 @@ RUN: tuple[Unhonoured, ...] = (
     Unhonoured("notification_rules", _NO_NOTIFICATION),
     Unhonoured("security_context", "tasks run as the user of their node"),
     Unhonoured("default_settings", "tasks without settings of their own have none"),
-    Unhonoured(
-        "relation.relation_type",
-        "the run starts from the beginning instead of recovering another",
-        value=common_run_pb2.RELATION_TYPE_RECOVER,
-    ),
 )
 """Fields of flyteidl2.task.RunSpec."""
 

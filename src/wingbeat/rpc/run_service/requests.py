@@ -16,7 +16,7 @@ from wingbeat.operations.runs import DEFAULT_SOURCE, InlineTask, RunRequest
 from wingbeat.rpc.errors import REQUEST_ID
 from wingbeat.rpc.identity import Caller
 from wingbeat.store.runs import Within
-from wingbeat.wire import runs, tasks, times, triggers
+from wingbeat.wire import relations, runs, tasks, times, triggers
 
 MAX_REQUEST_ID = 256
 """Characters. Nobody can rely on a longer one being remembered."""
@@ -26,6 +26,7 @@ def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any], *, 
     """Raises InvalidArgument, naming the field."""
     scope, name = _place(request)
     uploaded = request.WhichOneof("input_wrapper") == "offloaded_input_data"
+    relation = relations.asked(request.run_spec, scope)
     return RunRequest(
         scope=scope,
         wanted=_wanted(request),
@@ -37,6 +38,8 @@ def run_request(request: pb.CreateRunRequest, ctx: RequestContext[Any, Any], *, 
         run_start_time=times.from_proto(request.run_start_time) if request.HasField("run_start_time") else None,
         caller=caller.subject,
         request_id=request_id(ctx.request_headers()),
+        relation=relation,
+        force_rerun=relations.force_rerun(request.run_spec, relation),
     )
 
 

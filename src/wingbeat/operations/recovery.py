@@ -1,0 +1,40 @@
+"""Runs that came from another one. A recovery begins with all that the other one has finished well.
+
+What is recovered is there before anything runs: a parent that asks for such an action, or is about to make such a
+trace, finds it done. The first action always runs again, as its inputs may be others.
+"""
+
+from collections.abc import Collection
+
+from wingbeat.core.action import Action
+from wingbeat.core.ids import ROOT_ACTION, ActionId
+from wingbeat.core.relation import Relation, RelationType
+from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
+from wingbeat.store import actions, recovery, signals
+from wingbeat.store.database import Transaction
+
+FIELD = "run_spec.relation.related_to"
+
+
+async def check(tx: Transaction, relation: Relation, force_rerun: Collection[str]) -> None:
+    """Raises NotFound, FailedPrecondition: what is not over cannot be recovered, InvalidArgument for unknown names."""
+    other = relation.run
+    root = await actions.find(tx, ActionId(other, ROOT_ACTION))
+    if root is None:
+        raise NotFound(f"{FIELD}: there is no run {other.name!r} in {other.project}/{other.domain}")
+    if relation.type is not RelationType.RECOVER:
+        return
+    if not root.phase.terminal:
+        raise FailedPrecondition(
+            f"{FIELD}: run {other.name!r} is {root.phase.name}: it can be recovered when it is over: abort it, or wait"
+        )
+    unknown = set(force_rerun) - await recovery.names(tx, other, force_rerun)
+    if unknown:
+        words = ", ".join(repr(name) for name in sorted(unknown))
+        raise InvalidArgument(f"run_spec.recover.force_rerun_actions: run {other.name!r} has no actions {words}")
+
+
+async def recover(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
+    """The run of `root`, which is new, has what the other one has finished, but for the actions that run again."""
+    await recovery.copy(tx, relation.run, root, besides=[ROOT_ACTION, *force_rerun])
+    await signals.copy(tx, relation.run, root.id.run)
