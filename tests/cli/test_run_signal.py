@@ -1,5 +1,6 @@
 """`wingbeat run signal`, and what the other commands show of conditions that wait."""
 
+import re
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ async def test_commands_show_what_a_run_waits_for(site: Site) -> None:
         ("c1", "approval", "Which BOOLEAN?"),
         ("c2", "price", "Which FLOAT?"),
     ]
-    assert "c2 price PAUSED 0s Which FLOAT?" in (await site.wingbeat("run", "tree", "r")).out
+    assert re.search(r"c2 price PAUSED \S+ Which FLOAT\?", (await site.wingbeat("run", "tree", "r")).out)
     await site.wingbeat("run", "signal", "r", "c1", "yes")
     assert [each["action"] for each in (await site.wingbeat("run", "show", "r", "-o", "json")).json["waits_for"]] == [
         "c2"
