@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ COUNTERS = {
     "rpc_calls": Named("wingbeat_rpc_calls", "RPCs that ended, streams included.", ("service", "method", "code")),
     "fires": Named(
         "wingbeat_fires",
-        "Slots of triggers that this server's scheduler decided: fired, skipped or missed, and why not.",
+        "Slots of triggers that this server decided, those of backfills too: fired, skipped or missed, and why not.",
         ("outcome", "cause"),
     ),
     "pruned": Named(
@@ -125,6 +126,12 @@ class Metrics:
             object.__setattr__(self, name, metric)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+
+    def count_fires(self, fired: int, unfired: Iterable[tuple[tuple[str, str], int]]) -> None:
+        """Slots that were decided; `unfired` by outcome and cause."""
+        self.fires.labels("fired", "").inc(fired)
+        for (outcome, cause), number in unfired:
+            self.fires.labels(outcome, cause).inc(number)
 
 
 def configure_logging(*, json: bool, level: str) -> None:

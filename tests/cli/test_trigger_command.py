@@ -260,7 +260,7 @@ async def test_backfill_starts_at_once_when_told_so_and_is_seen_through(office: 
     started = await office.json("backfill", "tick", *THREE_SLOTS, "--yes", "--max-running", "2")
     assert len(started["slots"]) == 3
     found = started["backfill"]["id"]
-    await Backfiller(office.database, Firer(DEFAULTS, DOMAINS)).tick()
+    await Backfiller(office.database, Firer(DEFAULTS, DOMAINS), Metrics()).tick()
     shown = await office.json("backfills", "show", found)
     assert (shown["state"], shown["started"], shown["running"], shown["slots"]) == ("RUNNING", 2, 2, 3)
     assert (await office.json("backfills", "pause", found))["state"] == "PAUSED"

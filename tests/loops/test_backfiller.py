@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -22,9 +23,12 @@ from wingbeat.operations.backfills import Shown
 from wingbeat.operations.firing import Firer
 from wingbeat.store import fire_lists, runs
 from wingbeat.store import triggers as stored
-from wingbeat.store.database import Database, Transaction, open_database
+from wingbeat.store.database import Body, Database, Transaction, open_database
 from wingbeat.store.fire_lists import Wanted as WantedFires
 from wingbeat.store.fires import FireKind, Outcome
+from wingbeat.telemetry import Metrics
+
+T = TypeVar("T")
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 TICK = trigger().name
@@ -45,8 +49,23 @@ async def start(database: Database, wanted: Wanted, backfill_id: str = "b1") -> 
     await database.write(lambda tx: backfills.start(tx, TICK, wanted, backfill_id=backfill_id, by="ann"))
 
 
-async def tick(database: Database) -> None:
-    await Backfiller(database, FIRER).tick()
+async def tick(database: Database, metrics: Metrics | None = None) -> None:
+    await Backfiller(database, FIRER, metrics or Metrics()).tick()
+
+
+class Untouched:
+    """A database that must not be written."""
+
+    def __init__(self, database: Database) -> None:
+        self.changes, self.shared, self.read, self.close = (
+            database.changes,
+            database.shared,
+            database.read,
+            database.close,
+        )
+
+    async def write(self, body: Body[T]) -> T:
+        raise AssertionError("no reason to write")
 
 
 async def get(database: Database, backfill_id: str = "b1") -> Shown:
@@ -177,6 +196,30 @@ async def test_a_pause_starts_nothing_and_a_cancellation_never_again(database: D
     assert await fired(database) == [-5, -4]
     with pytest.raises(FailedPrecondition, match="'b1' is cancelled"):
         await change(database, BackfillState.RUNNING)
+
+
+@pytest.mark.parametrize("hours", [pytest.param(5, id="as many run as may"), pytest.param(2, id="the last ones run")])
+async def test_a_wake_up_that_frees_nothing_writes_nothing(database: Database, hours: int) -> None:
+    await tick(Untouched(database))
+    await start(database, last_hours(hours))
+    await tick(database)
+    await tick(Untouched(database))
+    await end_runs(database)
+    with pytest.raises(AssertionError, match="no reason to write"):
+        await tick(Untouched(database))
+
+
+async def test_its_slots_are_counted_among_the_fires(database: Database) -> None:
+    metrics = Metrics()
+    await start(database, last_hours(3))
+    await tick(database, metrics)
+    archived = Project(TASK.project, TASK.project, "", b"", ProjectState.ARCHIVED)
+    await database.write(lambda tx: projects.update(tx, archived))
+    await end_runs(database)
+    await tick(database, metrics)
+    read = metrics.registry.get_sample_value
+    assert read("wingbeat_fires_total", {"outcome": "fired", "cause": ""}) == 2
+    assert read("wingbeat_fires_total", {"outcome": "missed", "cause": "closed"}) == 1
 
 
 async def test_a_process_that_dies_leaves_nothing_half_done(database: Database) -> None:

@@ -15,7 +15,7 @@ from wingbeat.core.policy import CatchUp, Overlap, Policies
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, Schedule, between
 from wingbeat.core.trigger import Deployment, Firing
-from wingbeat.loops.scheduler import Pace, Scheduler
+from wingbeat.loops.scheduler import HELD_SECONDS, Pace, Scheduler
 from wingbeat.operations import actions, projects, runs, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer
@@ -160,6 +160,35 @@ async def test_buffer_all_runs_one_after_the_other_and_survives_a_restart(databa
         await of.end(outcome=ERROR)
     await of.minute()
     assert await of.fired() == [1, 2, 3, 4, 5]
+    await database.close()
+
+
+async def test_ends_of_runs_whose_trigger_a_frozen_process_holds_hold_up_nobody(
+    postgresql_url: str, clock: FakeClock
+) -> None:
+    database = await open_database(postgresql_url, clock)
+    of = Triggers(database, clock)
+    buffers = [wanted(Policies(overlap=Overlap.BUFFER_ALL), name) for name in ("held", "free")]
+    await deploy_task(database, triggers=[*buffers, wanted(Policies(), "live")])
+    await of.minute(2)
+    await of.end(count=4)
+    held, id_ = asyncio.Event(), await of.id("held")
+
+    async def freeze(tx: Transaction) -> None:
+        await firings.lock(tx, [id_])
+        held.set()
+        await asyncio.Event().wait()
+
+    frozen = asyncio.create_task(database.write(freeze))
+    await held.wait()
+    clock.forward(MINUTE)
+    async with asyncio.timeout(5):
+        assert (await of.tick() or 60) <= HELD_SECONDS, "and it looks again soon"
+    assert [await of.fired(name) for name in ("held", "free", "live")] == [[1], [1, 2], [1, 2, 3]]
+    frozen.cancel()
+    await asyncio.gather(frozen, return_exceptions=True)
+    while await of.fired("held") != [1, 2]:
+        await of.tick()
     await database.close()
 
 

@@ -553,7 +553,7 @@ async def test_a_backfill_shows_the_exact_list_first_and_is_seen_through(clients
     wanted.dry_run = False
     started = (await clients.ours.backfill_trigger(wanted)).backfill
     assert (started.state, started.slots, started.started) == (pb.BACKFILL_STATE_RUNNING, 3, 0)
-    await Backfiller(database, Firer(DEFAULTS, DOMAINS)).tick()
+    await Backfiller(database, Firer(DEFAULTS, DOMAINS), Metrics()).tick()
     (listed,) = (await clients.ours.list_backfills(pb.ListBackfillsRequest(name=NAME))).backfills
     assert (listed.id, listed.started, listed.running) == (started.id, 2, 2)
     assert (await clients.ours.get_backfill(pb.GetBackfillRequest(id=started.id))).backfill == listed

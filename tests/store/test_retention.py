@@ -104,6 +104,19 @@ async def test_the_ledger_of_a_trigger_with_a_backfill_stays_until_that_is_over(
     assert (len(await entries(database)), await entries(database, "other")) == (kept, [])
 
 
+async def test_what_a_backfill_keeps_is_passed_over_step_by_step(database: Database, clock: FakeClock) -> None:
+    await deploy_task(database, triggers=[trigger(), trigger("other")])
+    await database.write(lambda tx: backfill(tx, "tick", "running"))
+    for _ in range(5):
+        await record(database, "tick")
+        clock.forward(DAY)
+    await record(database, "other")
+    step = await database.write(partial(_step, retention.ledger, T0 + 9 * DAY, 0, 2))
+    assert (step.removed, step.reached) == (0, to_micros(T0 + DAY) + 1)
+    assert await pass_over(database, retention.ledger, T0 + 9 * DAY) == 1
+    assert len(await entries(database)) == 5
+
+
 async def revisions(database: Database) -> list[int]:
     async def body(tx: Transaction) -> list[int]:
         query = trigger_lists.ListQuery(limit=100)

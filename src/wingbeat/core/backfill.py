@@ -130,7 +130,7 @@ def step(backfill: Backfill, slots: Sequence[datetime], taken: Collection[dateti
         else:
             return Step(tuple(starts), left_out, after, exhausted=False)
         after = slot
-    return Step(tuple(starts), left_out, after, exhausted=not more)
+    return Step(tuple(starts), left_out, after if more else backfill.wanted.end - _TICK, exhausted=not more)
 
 
 def owed(firing: Firing, backlogs: Sequence[Backlog], slots: Sequence[datetime]) -> set[datetime]:

@@ -4,26 +4,28 @@ Live slots come first; what was late is caught up in between, so many runs in a 
 """
 
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
-from opentelemetry.trace import Span, TracerProvider
+from opentelemetry.trace import TracerProvider
 
+from wingbeat.clock import system_clock
 from wingbeat.core.rate import TokenBucket
 from wingbeat.errors import Unavailable, WingbeatError
 from wingbeat.operations import firing, watching
 from wingbeat.operations.firing import Firer, Round
 from wingbeat.store import firings, run_ends
-from wingbeat.store.database import Database, Transaction
+from wingbeat.store.database import Database, Transaction, to_micros
 from wingbeat.telemetry import Metrics
 
 BATCH = 500
 """Triggers in one transaction at most: many enough to be cheap, few enough to hold no lock for long."""
 MIN_SLEEP = 0.01
 """Seconds; what is due and not claimed is in the hands of another scheduler, or waits for a token."""
+HELD_SECONDS = 0.1
+"""Until the next look at ends of runs whose triggers somebody else holds."""
 
 log = structlog.get_logger(__name__)
 
@@ -85,18 +87,23 @@ class Scheduler:
     async def tick(self) -> float | None:
         """Fire what is due. Returns the seconds until there is more to do, or None: when something changes."""
         await self._bring_zones_up_to_date()
-        await self._hear_of_ends()
+        all_heard = await self._hear_of_ends()
         await self._fire_live()
         await self._catch_up()
-        return await self._seconds_to_next()
+        pause = await self._seconds_to_next()
+        return pause if all_heard else min(HELD_SECONDS, pause or HELD_SECONDS)
 
     async def _bring_zones_up_to_date(self) -> None:
         while not self._zones_current:
             self._zones_current = await self._database.write(firing.recompute_stale) < firing.STALE_BATCH
 
-    async def _hear_of_ends(self) -> None:
-        while await self._database.read(lambda tx: run_ends.triggers(tx, 1)):
-            await self._database.write(lambda tx: watching.hear_of_ends(tx, BATCH))
+    async def _hear_of_ends(self) -> bool:
+        """Whether nothing is left to hear: triggers that somebody else holds are passed over, and hold up nobody."""
+        while await self._database.read(run_ends.waiting):
+            if not await self._database.write(lambda tx: watching.hear_of_ends(tx, BATCH)):
+                return False
+            await self._fire_live()
+        return True
 
     async def _fire_live(self) -> None:
         while True:
@@ -121,21 +128,18 @@ class Scheduler:
 
     async def _round(self, slots: _Slots, granted: int) -> Round:
         """One transaction; what was granted and not used is given back."""
-        with self._span() as span:
-            try:
-                done = await self._database.write(lambda tx: slots.fire(tx, self._firer, limit=granted))
-            except Unavailable:
-                self._tokens.give_back(granted)
-                raise
-            except Exception:
-                log.exception("a batch of fires failed: trying each trigger by itself")
-                done = await self._one_by_one(slots, granted)
-            if span and done.claimed:
-                span.set_attributes({"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed})
+        began = system_clock()
+        try:
+            done = await self._database.write(lambda tx: slots.fire(tx, self._firer, limit=granted))
+        except Unavailable:
+            self._tokens.give_back(granted)
+            raise
+        except Exception:
+            log.exception("a batch of fires failed: trying each trigger by itself")
+            done = await self._one_by_one(slots, granted)
         self._tokens.give_back(granted - done.fired)
-        self._metrics.fires.labels("fired", "").inc(done.fired)
-        for (outcome, cause), number in (done.missed + done.left_out).items():
-            self._metrics.fires.labels(outcome, cause).inc(number)
+        self._trace(began, done)
+        self._metrics.count_fires(done.fired, (done.missed + done.left_out).items())
         for lag in done.lags:
             self._metrics.fire_lag_seconds.observe(lag.total_seconds())
         return done
@@ -175,5 +179,8 @@ class Scheduler:
             return None
         return max(min(waits), self._tokens.seconds_to_next(self._steady()), MIN_SLEEP)
 
-    def _span(self) -> AbstractContextManager[Span | None]:
-        return self._tracer.start_as_current_span("fire triggers") if self._tracer else nullcontext()
+    def _trace(self, began: datetime, done: Round) -> None:
+        """A round that found nothing to do leaves no span."""
+        if self._tracer and done.claimed:
+            attributes = {"wingbeat.runs": done.fired, "wingbeat.triggers": done.claimed}
+            self._tracer.start_span("fire triggers", start_time=1000 * to_micros(began), attributes=attributes).end()

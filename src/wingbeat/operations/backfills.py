@@ -5,7 +5,7 @@ order: the schedule, the backfill.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from wingbeat.core import backfill as deciding
@@ -16,12 +16,14 @@ from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing, Trigger
 from wingbeat.errors import NotFound
 from wingbeat.operations import pauses, projects, runs, tasks
-from wingbeat.operations.firing import PERMANENT, SOURCE, Firer
+from wingbeat.operations.firing import PERMANENT, SOURCE, Firer, cause_of
+from wingbeat.operations.lines import LeftOut
 from wingbeat.operations.runs import RunOrder
 from wingbeat.store import backfills, fires, firings, timetables
 from wingbeat.store import runs as stored_runs
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
+from wingbeat.store.fires import Outcome
 
 BATCH = 500
 """Slots that one transaction decides about at most."""
@@ -47,6 +49,17 @@ class Plan:
     """Those that have fired already, or that the scheduler is about to fire."""
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one transaction did for a backfill."""
+
+    started: int = 0
+    missed: LeftOut = field(default_factory=LeftOut)
+    """Slots that can never start."""
+    more: bool = False
+    """Whether there is more to do at once."""
+
+
 async def plan(tx: Transaction, name: TriggerName, wanted: Wanted) -> Plan:
     """Nothing is written. Raises NotFound, FailedPrecondition, InvalidArgument."""
     trigger = await pauses.find(tx, name)
@@ -65,19 +78,19 @@ async def start(
     return backfill, await _plan(tx, firing, backfill)
 
 
-async def advance(tx: Transaction, firer: Firer, backfill_id: str, trigger_id: int) -> bool:
-    """Start what may be started of a backfill; whether there is more to do at once."""
+async def advance(tx: Transaction, firer: Firer, backfill_id: str, trigger_id: int) -> Progress:
+    """Start what may be started of a backfill."""
     firing = (await firings.lock(tx, [trigger_id])).get(trigger_id)
     backfill = await backfills.lock(tx, backfill_id)
     if backfill is None or firing is None or backfill.state is not BackfillState.RUNNING:
-        return False
+        return Progress()
     trigger = await _snapshot(tx, backfill)
     if trigger is None:
         await backfills.save(tx, deciding.changed(backfill, BackfillState.CANCELLED, now=tx.now, reason=DELETED))
-        return False
+        return Progress()
     working = (await backfills.running(tx, [backfill_id])).get(backfill_id, 0)
     if working >= backfill.wanted.max_running:
-        return False
+        return Progress()
     step = await _step(tx, firing, backfill, free=backfill.wanted.max_running - working)
     started, missed = await _start(tx, firer, backfill, trigger, step.starts)
     moved = replace(
@@ -85,13 +98,13 @@ async def advance(tx: Transaction, firer: Firer, backfill_id: str, trigger_id: i
         after=step.after,
         started=backfill.started + started,
         left_out=backfill.left_out + step.left_out,
-        missed=backfill.missed + missed,
+        missed=backfill.missed + missed.total(),
     )
     if step.exhausted and not started and not working:
         moved = deciding.changed(moved, BackfillState.DONE, now=tx.now)
     if moved != backfill:
         await backfills.save(tx, moved)
-    return moved.after != backfill.after and not moved.state.over
+    return Progress(started, missed, more=moved.after != backfill.after and not moved.state.over)
 
 
 async def change(tx: Transaction, backfill_id: str, state: BackfillState) -> Shown:
@@ -149,23 +162,23 @@ async def _snapshot(tx: Transaction, backfill: Backfill) -> Trigger | None:
 
 async def _start(
     tx: Transaction, firer: Firer, backfill: Backfill, trigger: Trigger, slots: Sequence[datetime]
-) -> tuple[int, int]:
+) -> tuple[int, LeftOut]:
     """How many runs were started, and how many slots can never start."""
     if not slots:
-        return 0, 0
+        return 0, LeftOut()
     try:
         planned = await _planned(tx, firer, backfill, trigger, slots)
     except PERMANENT as error:
         rows = [_row(backfill, slot, run=None, reason=str(error)) for slot in slots]
         await fires.insert(tx, rows)
-        return 0, len(rows)
+        return 0, LeftOut({(Outcome.MISSED, cause_of(error)): len(rows)})
     await runs.start(tx, planned)
     await backfills.add_runs(tx, backfill.id, [run.id for run in planned])
     await fires.insert(
         tx, [_row(backfill, slot, run=run.id.name, reason="") for slot, run in zip(slots, planned, strict=True)]
     )
     await firings.touch(tx, [backfill.trigger_id])
-    return len(planned), 0
+    return len(planned), LeftOut()
 
 
 async def _planned(

@@ -162,6 +162,17 @@ async def recompute_stale(tx: Transaction) -> int:
     return len(stale)
 
 
+def cause_of(error: InvalidArgument | NotFound | FailedPrecondition) -> Cause:
+    """Of `PERMANENT`, in one word."""
+    match error:
+        case NotFound():
+            return Cause.GONE
+        case FailedPrecondition():
+            return Cause.CLOSED
+        case InvalidArgument():
+            return Cause.INVALID
+
+
 async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, others: Others) -> _Started:
     """Start a run for each slot in the place of `others`; what can never start is missed, as the ledger says."""
     snapshots = await _snapshots(tx, wanted)
@@ -187,7 +198,7 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
             ]
         except PERMANENT as error:
             ledger.append(_missed(each, str(error)))
-            unable[Outcome.MISSED, _cause(error)] += len(each.slots)
+            unable[Outcome.MISSED, cause_of(error)] += len(each.slots)
         else:
             started.extend(planned)
             ledger.extend(_fired(each, planned))
@@ -269,16 +280,6 @@ def _fired(each: _Slots, planned: Iterable[Run]) -> list[Fire]:
         fires.fired(each.trigger_id, each.revision, slot, run.id.name)
         for slot, run in zip(each.slots, planned, strict=True)
     ]
-
-
-def _cause(error: InvalidArgument | NotFound | FailedPrecondition) -> Cause:
-    match error:
-        case NotFound():
-            return Cause.GONE
-        case FailedPrecondition():
-            return Cause.CLOSED
-        case InvalidArgument():
-            return Cause.INVALID
 
 
 def _missed(each: _Slots, reason: str) -> Fire:

@@ -17,11 +17,14 @@ WOKEN = 100
 """Backlogs of a group that are looked at after one of its runs has ended: more than a limit lets fire at once."""
 
 
-async def hear_of_ends(tx: Transaction, limit: int) -> None:
-    """Take word of the runs of up to `limit` triggers; what waited for them is due now."""
+async def hear_of_ends(tx: Transaction, limit: int) -> int:
+    """Take word of the runs of up to `limit` triggers; what waited for them is due now.
+
+    How many those were: fewer, when there is no word left but of triggers that somebody else holds.
+    """
     ids = await run_ends.triggers(tx, limit)
     if not ids:
-        return
+        return 0
     held = await firings.lock(tx, ids)
     groups = sorted({firing.group for firing in held.values() if firing.group})
     await unfinished.lock_groups(tx, groups)
@@ -31,6 +34,7 @@ async def hear_of_ends(tx: Transaction, limit: int) -> None:
     await firings.wake(tx, ids)
     for group in groups:
         await firings.wake_group(tx, group, WOKEN)
+    return len(ids)
 
 
 def _failed_runs(held: dict[int, Firing], ends: Iterable[RunEnd]) -> dict[int, int]:

@@ -96,7 +96,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
             Loop("surveyor", Surveyor(database, metrics).tick),
             *_pruners(settings.runs.retention, database, storage, node.id, metrics),
-            Loop("backfiller", Backfiller(database, firer).tick, Backfiller.TOPICS),
+            Loop("backfiller", Backfiller(database, firer, metrics).tick, Backfiller.TOPICS),
         ]
         async with kept_going(loops, database.changes):
             await listener.serve()

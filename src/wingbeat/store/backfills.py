@@ -13,7 +13,6 @@ from wingbeat.store.database import (
     from_micros,
     maybe_micros,
     maybe_moment,
-    placeholders,
     to_micros,
 )
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
@@ -44,6 +43,7 @@ _TYPES = {
 }
 _RUN_TYPES = {"project": "text", "domain": "text", "run": "text", "backfill_id": "text"}
 _COLUMNS = ", ".join(_TYPES)
+_ROOT = f"a.project = r.project AND a.domain = r.domain AND a.run = r.run AND a.name = '{ROOT_ACTION}'"
 _LISTING = Listing(
     select=_COLUMNS,
     source="backfill WHERE {where}",
@@ -106,6 +106,22 @@ async def going(tx: Transaction) -> list[tuple[str, int]]:
     return [(row["id"], row["trigger_id"]) for row in rows]
 
 
+async def ready(tx: Transaction) -> list[tuple[str, int]]:
+    """Of those that start runs, the ones that may start another now, or are done, the oldest first."""
+    rows = await tx.fetch(
+        f"""
+        SELECT id, trigger_id
+          FROM (SELECT b.id, b.trigger_id, b.created_at, b.max_running, b.after < b.last - 1 AS has_slots,
+                       (SELECT count(*) FROM backfill_run r JOIN action a ON {_ROOT}
+                         WHERE r.backfill_id = b.id AND a.ended_at IS NULL) AS working
+                  FROM backfill b WHERE b.state = 'running') AS each_one
+         WHERE working = 0 OR (has_slots AND working < max_running)
+         ORDER BY created_at, id
+        """
+    )
+    return [(row["id"], row["trigger_id"]) for row in rows]
+
+
 async def add_runs(tx: Transaction, backfill: str, runs: Iterable[RunId]) -> None:
     await tx.insert("backfill_run", _RUN_TYPES, [(run.project, run.domain, run.name, backfill) for run in runs])
 
@@ -128,13 +144,12 @@ async def running(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
         return {}
     rows = await tx.fetch(
         f"""
-        SELECT b.backfill_id, count(*) AS number
-          FROM backfill_run b
-          JOIN action a ON a.project = b.project AND a.domain = b.domain AND a.run = b.run AND a.name = '{ROOT_ACTION}'
-         WHERE b.backfill_id IN ({placeholders(1, len(ids))}) AND a.ended_at IS NULL
-         GROUP BY b.backfill_id
+        SELECT r.backfill_id, count(*) AS number
+          FROM backfill_run r JOIN action a ON {_ROOT}
+         WHERE r.backfill_id = ANY($1::text[]) AND a.ended_at IS NULL
+         GROUP BY r.backfill_id
         """,
-        *ids,
+        list(ids),
     )
     return {row["backfill_id"]: row["number"] for row in rows}
 

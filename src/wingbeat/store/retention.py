@@ -32,20 +32,29 @@ async def ledger(tx: Transaction, *, before: datetime, after: int, limit: int) -
 
     No slot fires again for it: what is decided is decided by the watermark of the schedule.
     """
-    removed = await tx.fetch(
-        f"""
-        DELETE FROM fire WHERE (trigger_id, kind, key) IN (
-               SELECT trigger_id, kind, key FROM fire
-                WHERE decided_at >= $1 AND decided_at < $2 AND trigger_id NOT IN ({_BACKFILLED})
-                ORDER BY decided_at LIMIT $3)
-        RETURNING decided_at
-        """,
+    seen = await tx.fetch(
+        "SELECT decided_at FROM fire WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decided_at LIMIT $3",
         after,
         to_micros(before),
         limit,
     )
-    reached = max(row["decided_at"] for row in removed) if len(removed) == limit else None
-    return Step(len(removed), reached)
+    if not seen:
+        return Step(0, None)
+    reached = seen[-1]["decided_at"]
+    removed = await tx.execute(
+        f"""
+        DELETE FROM fire WHERE (trigger_id, kind, key) IN (
+               SELECT trigger_id, kind, key FROM fire
+                WHERE decided_at >= $1 AND decided_at <= $2 AND trigger_id NOT IN ({_BACKFILLED})
+                ORDER BY decided_at LIMIT $3)
+        """,
+        after,
+        reached,
+        limit,
+    )
+    if removed == limit:
+        return Step(removed, after)
+    return Step(removed, reached + 1 if len(seen) == limit else None)
 
 
 async def revisions(tx: Transaction, *, before: datetime, after: int, limit: int) -> Step:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from wingbeat.core.action import Phase, TriggerRef
 from wingbeat.store.changes import SCHEDULE
-from wingbeat.store.database import Transaction, placeholders, to_micros
+from wingbeat.store.database import Transaction, to_micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,28 @@ async def append(tx: Transaction, trigger: TriggerRef, *, run_name: str, phase: 
         tx.changed(SCHEDULE)
 
 
+async def waiting(tx: Transaction) -> bool:
+    """Whether there is word of any trigger."""
+    return bool(await tx.fetch("SELECT 1 AS one FROM run_end LIMIT 1"))
+
+
 async def triggers(tx: Transaction, limit: int) -> list[int]:
-    """The triggers that there is word for, ascending."""
-    rows = await tx.fetch("SELECT DISTINCT trigger_id FROM run_end ORDER BY trigger_id LIMIT $1", limit)
+    """The triggers that there is word for, ascending, their schedule rows locked; those that others hold are left."""
+    rows = await tx.fetch(
+        f"""
+        SELECT trigger_id FROM schedule WHERE trigger_id IN (SELECT trigger_id FROM run_end)
+         ORDER BY trigger_id LIMIT $1{tx.skip_locked}
+        """,
+        limit,
+    )
     return [row["trigger_id"] for row in rows]
 
 
 async def take(tx: Transaction, ids: Sequence[int]) -> list[RunEnd]:
     """All word of these triggers, whose schedule rows are locked, in the order of the ends; it is gone then."""
     rows = await tx.fetch(
-        f"DELETE FROM run_end WHERE trigger_id IN ({placeholders(1, len(ids))})"
-        " RETURNING id, trigger_id, revision, phase",
-        *ids,
+        "DELETE FROM run_end WHERE trigger_id = ANY($1::bigint[]) RETURNING id, trigger_id, revision, phase",
+        list(ids),
     )
     return [
         RunEnd(row["trigger_id"], row["revision"], Phase(row["phase"]))
