@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 import rich_click as click
 from pydantic import ByteSize
 
-from wingbeat.cli import run_documents, trigger_documents
+from wingbeat.cli import prune_documents, run_documents, trigger_documents
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
@@ -30,7 +30,7 @@ from wingbeat.wire import unhonoured
 DOCS = Path(__file__).parent
 UP = "../../"
 """From a page of the reference to the repository."""
-PROTO = "proto/wingbeat/automation/v1/automation.proto"
+PROTOS = ("proto/wingbeat/automation/v1/automation.proto", "proto/wingbeat/retention/v1/retention.proto")
 
 DOCUMENTS = (
     run_documents.RunList,
@@ -65,6 +65,8 @@ DOCUMENTS = (
     trigger_documents.LoadShown,
     trigger_documents.FailingShown,
     trigger_documents.NodeShown,
+    prune_documents.Pruning,
+    prune_documents.KeptRuns,
 )
 """What commands print as JSON, and what that is made of."""
 
@@ -139,7 +141,8 @@ def compatibility() -> str:
     ]
     for service in _services(ours=False):
         parts += ["", *_service(service)]
-    parts += ["", "## RPCs of our own", "", f"What the Flyte API has no words for: [{PROTO}]({UP}{PROTO})."]
+    links = ", ".join(f"[{path}]({UP}{path})" for path in PROTOS)
+    parts += ["", "## RPCs of our own", "", f"What the Flyte API has no words for: {links}."]
     for service in _services(ours=True):
         parts += ["", *_service(service)]
     parts += ["", "## Services that are not served", "", "| service | |", "|---|---|"]

@@ -13,6 +13,7 @@ from wingbeat.rpc.app import build
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.log_tail import LogTail
+from wingbeat.rpc.retention_service import Retention
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.store.database import open_database
 from wingbeat.telemetry import Metrics
@@ -37,7 +38,7 @@ async def site(desk: Path, tmp_path: Path, clock: FakeClock, monkeypatch: pytest
     blobs, executor, draining = blobs_in(tmp_path), FakeExecutor(), Draining()
     logs = LogTail(database, blobs, executor, node="n1", pulse_seconds=0.05)
     proxy = DataProxy(database, blobs, logs, domains=DOMAINS, limits=DataProxyLimits(), clock=clock)
-    app = build([Runs(database, DOMAINS, DEFAULTS), proxy], draining=draining, metrics=Metrics())
+    app = build([Runs(database, DOMAINS, DEFAULTS), proxy, Retention(database)], draining=draining, metrics=Metrics())
     try:
         async with listening(app, on_stopping=draining.begin) as address:
             monkeypatch.setenv("WINGBEAT_URL", address.url)

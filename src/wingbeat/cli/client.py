@@ -16,6 +16,7 @@ from flyteidl2.trigger.trigger_service_connect import TriggerServiceClient
 from flyteidl2.workflow.run_service_connect import RunServiceClient
 
 from wingbeat._generated.automation.v1.automation_connect import AutomationServiceClient
+from wingbeat._generated.retention.v1.retention_connect import RetentionServiceClient
 from wingbeat.cli.target import Target, no_answer
 from wingbeat.errors import NotFound, Unavailable, WingbeatError
 from wingbeat.rpc.errors import CODES
@@ -40,6 +41,7 @@ class Api:
     tasks: TaskServiceClient
     triggers: TriggerServiceClient
     automation: AutomationServiceClient
+    retention: RetentionServiceClient
 
 
 @asynccontextmanager
@@ -52,8 +54,9 @@ async def connected(target: Target) -> AsyncGenerator[Api]:
         TaskServiceClient(target.url, interceptors=plainly) as tasks,
         TriggerServiceClient(target.url, interceptors=plainly) as triggers,
         AutomationServiceClient(target.url, interceptors=plainly) as automation,
+        RetentionServiceClient(target.url, interceptors=plainly) as retention,
     ):
-        yield Api(target, runs, data, tasks, triggers, automation)
+        yield Api(target, runs, data, tasks, triggers, automation, retention)
 
 
 async def pages(

@@ -9,6 +9,7 @@ import rich_click as click
 from wingbeat import __version__
 from wingbeat.cli.config import config
 from wingbeat.cli.demo import demo
+from wingbeat.cli.prune import prune
 from wingbeat.cli.run import run
 from wingbeat.cli.serve import serve
 from wingbeat.cli.trigger import trigger
@@ -21,7 +22,7 @@ def wingbeat() -> None:
     """A workflow control plane that speaks the Flyte 2 API."""
 
 
-for command in (serve, config, demo, run, trigger):
+for command in (serve, config, demo, run, trigger, prune):
     wingbeat.add_command(command)
 
 

@@ -1,5 +1,6 @@
 """Moments and durations as people type them, RFC 3339 and Go's `1h30m`, and as the API has them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,14 @@ class _Duration(click.ParamType[timedelta]):
         return length
 
 
+class _Age(_Duration):
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        days = re.fullmatch(r"([0-9]{1,5})d", str(value))
+        return timedelta(days=int(days[1])) if days else super().convert(value, param, ctx)
+
+
 class _Pair(click.ParamType[tuple[str, str]]):
     name = "NAME=VALUE"
 
@@ -71,4 +80,4 @@ class _Pair(click.ParamType[tuple[str, str]]):
         return name, text
 
 
-INSTANT, DURATION, PAIR = _Instant(), _Duration(), _Pair()
+INSTANT, DURATION, AGE, PAIR = _Instant(), _Duration(), _Age(), _Pair()

@@ -18,6 +18,7 @@ from wingbeat.wire import runs as wire
 
 YOUNGEST = timedelta(minutes=10)
 """What has ended a moment ago is still written to: the last of its logs, the word of its end."""
+OLDEST = timedelta(days=100 * 365)
 NAME_RESTS = timedelta(days=7)
 """How long after its files a run's name is taken: nobody writes below it any more when it is given away again."""
 SPEC_RESTS = timedelta(days=1)
@@ -62,6 +63,8 @@ class Files:
 
 def check(order: Order) -> None:
     """Raises InvalidArgument."""
+    if order.older_than > OLDEST:
+        raise InvalidArgument(f"older_than is more than {OLDEST.days} days: nothing is as old as that")
     if order.older_than < YOUNGEST:
         raise InvalidArgument(
             f"older_than is {order.older_than}: runs are kept for at least {YOUNGEST} after their end,"
@@ -90,6 +93,11 @@ async def step(tx: Transaction, order: Order, after: Ended = BEGINNING, *, limit
 async def remains(tx: Transaction, *, limit: int) -> list[Remains]:
     """The pruned runs whose rest is to go next."""
     return await clearing.find(tx, limit)
+
+
+async def waiting(tx: Transaction, *, most: int) -> int:
+    """How many pruned runs are not cleared; `most` stands for more, too."""
+    return await clearing.count(tx, most=most)
 
 
 async def remove_rows(tx: Transaction, remains: Sequence[Remains], *, limit: int) -> int:

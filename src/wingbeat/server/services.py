@@ -13,6 +13,7 @@ from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.image_service import Images
 from wingbeat.rpc.log_tail import LogTail
 from wingbeat.rpc.project_service import Projects
+from wingbeat.rpc.retention_service import Retention
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.rpc.task_service import Tasks
 from wingbeat.rpc.trigger_service import Triggers
@@ -28,6 +29,7 @@ SERVICES: tuple[type, ...] = (
     Identity,
     Images,
     Projects,
+    Retention,
     Runs,
     Tasks,
     Triggers,
@@ -77,6 +79,7 @@ def services(
         Identity(identify=identify),
         Images(),
         Projects(database, domains),
+        Retention(database),
         Runs(database, domains, defaults, identify=identify),
         Tasks(database, domains, identify=identify),
         Triggers(database, domains, identify=identify),
