@@ -137,9 +137,10 @@ async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
         args = Arguments()
         rows = await tx.fetch(
             f"""
-            SELECT project, domain, name
-              FROM run
-             WHERE (project, domain, name) IN (VALUES {_keys(names[first : first + MAX_NAMES], args)})
+            WITH k (project, domain, name) AS (VALUES {_keys(names[first : first + MAX_NAMES], args)})
+            SELECT r.project, r.domain, r.name
+              FROM k CROSS JOIN run r
+             WHERE r.project = k.project AND r.domain = k.domain AND r.name = k.name
             """,
             *args.values,
         )
@@ -212,10 +213,11 @@ async def labels_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Ma
     args = Arguments()
     rows = await tx.fetch(
         f"""
-        SELECT project, domain, run, key, value
-          FROM run_label
-         WHERE (project, domain, run) IN (VALUES {_keys(runs, args)})
-         ORDER BY project, domain, run, key
+        WITH k (project, domain, run) AS (VALUES {_keys(runs, args)})
+        SELECT l.project, l.domain, l.run, l.key, l.value
+          FROM k CROSS JOIN run_label l
+         WHERE l.project = k.project AND l.domain = k.domain AND l.run = k.run
+         ORDER BY l.project, l.domain, l.run, l.key
         """,
         *args.values,
     )

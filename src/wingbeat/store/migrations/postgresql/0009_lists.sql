@@ -16,6 +16,8 @@ CREATE INDEX action_root_by_trigger ON action (trigger_id, phase, created_at, ru
     WHERE parent IS NULL AND trigger_id IS NOT NULL;
 CREATE INDEX action_paused ON action (project, domain, run) WHERE phase = 9;
 
+CREATE INDEX trigger_of_all ON trigger_spec (active, updated_at, trigger_id) WHERE deleted_at IS NULL;
+
 -- The version of each task that was deployed last.
 CREATE TABLE task_latest (
     project TEXT NOT NULL,
