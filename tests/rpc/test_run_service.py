@@ -217,7 +217,7 @@ async def test_a_wake_up_without_a_change_sends_nothing(client: RunServiceClient
 async def test_a_change_whose_announcement_was_lost_is_seen_all_the_same(
     client: RunServiceClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wingbeat.rpc.run_service.watches.RECONCILE_SECONDS", 0.05)
+    monkeypatch.setattr("wingbeat.rpc.run_service.feeds.RECONCILE_SECONDS", 0.05)
     await client.create_run(CREATE)
     async with watching(client) as stream:
         assert await next_phase(stream) == Phase.QUEUED

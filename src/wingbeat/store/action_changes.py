@@ -13,6 +13,10 @@ PAGE = 1000
 """Actions in one statement."""
 
 
+Mark = tuple[int, int]
+"""Of a run: differs from an earlier one when something changed in between. Without a change it may differ, too."""
+
+
 async def page(tx: Transaction, run: RunId, *, after: str) -> Sequence[Action]:
     """Up to `PAGE` actions whose names follow `after`, by name."""
     rows = await tx.fetch(
@@ -46,6 +50,31 @@ async def versions(tx: Transaction, run: RunId, *, since: datetime) -> Mapping[s
         to_micros(since),
     )
     return {row["name"]: row["version"] for row in rows}
+
+
+async def marks(tx: Transaction, runs: Sequence[RunId], *, since: datetime) -> Mapping[RunId, Mark]:
+    """Of those of the runs that exist; what changed before `since` is not looked at."""
+    found: dict[RunId, Mark] = {}
+    for first in range(0, len(runs), PAGE):
+        args = Arguments(to_micros(since))
+        keys = ", ".join(
+            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})"
+            for run in runs[first : first + PAGE]
+        )
+        rows = await tx.fetch(
+            f"""
+            SELECT r.project, r.domain, r.run, r.version,
+                   (SELECT CAST(coalesce(sum(c.version), 0) AS bigint)
+                      FROM action c
+                     WHERE c.project = r.project AND c.domain = r.domain AND c.run = r.run AND c.parent IS NOT NULL
+                       AND c.updated_at >= $1) AS below
+              FROM action r
+             WHERE (r.project, r.domain, r.run) IN (VALUES {keys}) AND r.name = '{ROOT_ACTION}'
+            """,
+            *args.values,
+        )
+        found.update({RunId(row["project"], row["domain"], row["run"]): (row["version"], row["below"]) for row in rows})
+    return found
 
 
 async def find_many(tx: Transaction, run: RunId, names: Sequence[str]) -> Sequence[Action]:

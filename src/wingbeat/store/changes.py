@@ -36,7 +36,7 @@ class Subscription:
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    async def wait(self, seconds: float) -> bool:
+    async def wait(self, seconds: float | None = None) -> bool:
         """Whether something changed within `seconds`; consumes the wake-up."""
         try:
             async with asyncio.timeout(seconds):

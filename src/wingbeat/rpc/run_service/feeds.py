@@ -91,28 +91,33 @@ class _Kept(Generic[F]):
 
 
 class Looks:
-    """When a feed looks, and how far back: when something woke it, and every few seconds for what nobody announced.
+    """When a feed looks, and how far back: farther every few seconds, for what ended later than its `now`.
 
     Looks are `seconds` apart, or as long as the last one took: changes that come together are one look.
     """
 
-    def __init__(self, wakes: Subscription, seconds: float) -> None:
+    def __init__(self, wakes: Subscription, seconds: float, *, unannounced: bool) -> None:
+        """`unannounced`: nobody else looks for changes that were not announced."""
         self._wakes = wakes
         self._seconds = seconds
         self._rest = seconds
+        self._unannounced = unannounced
         self._clock = asyncio.get_running_loop().time
         self._long_at = self._clock()
+        self._long = False
 
     @contextmanager
     def look(self) -> Generator[timedelta]:
         """The look is the block; how much farther back it goes than to the one before."""
         began = self._clock()
-        long = began >= self._long_at
-        if long:
+        self._long = began >= self._long_at
+        if self._long:
             self._long_at = began + RECONCILE_SECONDS
-        yield LONG_OVERLAP if long else OVERLAP
+        yield LONG_OVERLAP if self._long else OVERLAP
         self._rest = max(self._seconds, self._clock() - began)
 
     async def wait(self) -> None:
-        await self._wakes.wait(max(0.0, self._long_at - self._clock()))
+        """After a long look there is nothing to look for until something wakes us."""
+        patient = self._long and not self._unannounced
+        await self._wakes.wait(None if patient else max(0.0, self._long_at - self._clock()))
         await asyncio.sleep(self._rest)

@@ -10,8 +10,8 @@ from wingbeat.core.action_tree import ActionFilter, ActionTree, TreeView
 from wingbeat.core.ids import ROOT_ACTION, ActionId, RunId
 from wingbeat.operations.current import get
 from wingbeat.rpc.run_service.feeds import Bell, Looks
+from wingbeat.rpc.run_service.unannounced import RunWakes
 from wingbeat.store import action_changes
-from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Database, Transaction
 
 COALESCE_SECONDS = 0.02
@@ -33,8 +33,9 @@ class Follower:
 
 
 class RunFeed:
-    def __init__(self, database: Database, run: RunId) -> None:
+    def __init__(self, database: Database, wakes: RunWakes, run: RunId) -> None:
         self._database = database
+        self._wakes = wakes
         self._run = run
         self._tree = ActionTree()
         self._complete = asyncio.Event()
@@ -57,8 +58,8 @@ class RunFeed:
 
     async def keep(self) -> None:
         """Ends when the run is over. Raises NotFound: no such run."""
-        with self._database.changes.subscribe(run_topic(self._run)) as changes:
-            looks = Looks(changes, COALESCE_SECONDS)
+        async with self._wakes.subscribe(self._run) as changes:
+            looks = Looks(changes, COALESCE_SECONDS, unannounced=False)
             at = await self._read_all()
             while True:
                 with looks.look() as overlap:

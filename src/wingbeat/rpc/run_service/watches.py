@@ -1,7 +1,6 @@
-"""The streams of RunService. A stream sends what changed at once, looks by itself every few seconds, and ends when
-nothing can change any more.
-"""
+"""The streams of RunService. A stream sends what changed at once, and ends when nothing can change any more."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -14,11 +13,11 @@ from wingbeat.core.listing import ListQuery
 from wingbeat.operations.current import get
 from wingbeat.rpc.run_service import details, requests
 from wingbeat.rpc.run_service.all_runs import AllRuns
-from wingbeat.rpc.run_service.feeds import RECONCILE_SECONDS, Feeds
-from wingbeat.rpc.run_service.run_feed import RunFeed
+from wingbeat.rpc.run_service.feeds import Feeds
+from wingbeat.rpc.run_service.run_feed import COALESCE_SECONDS, RunFeed
+from wingbeat.rpc.run_service.unannounced import RunWakes
 from wingbeat.rpc.streams import closing
 from wingbeat.store import events, runs
-from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.runs import Listed, covers
 from wingbeat.wire import actions as wire
@@ -36,7 +35,8 @@ FIRST_RUNS = 100
 class Watches:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._run_feeds = Feeds[RunId, RunFeed](lambda run: RunFeed(database, run))
+        self._wakes = RunWakes(database)
+        self._run_feeds = Feeds[RunId, RunFeed](lambda run: RunFeed(database, self._wakes, run))
         self._all_runs = Feeds[None, AllRuns](lambda _: AllRuns(database))
 
     async def run_details(self, request: pb.WatchRunDetailsRequest) -> AsyncIterator[pb.WatchRunDetailsResponse]:
@@ -101,7 +101,7 @@ class Watches:
             over = found.phase.terminal or found.attempts > attempt.number
             return over, await events.said(tx, attempt, after=after)
 
-        with self._database.changes.subscribe(run_topic(attempt.action.run)) as changes:
+        async with self._wakes.subscribe(attempt.action.run) as changes:
             while True:
                 over, said = await self._database.read(body)
                 if said:
@@ -112,7 +112,8 @@ class Watches:
                 elif over:
                     return
                 else:
-                    await changes.wait(RECONCILE_SECONDS)
+                    await changes.wait()
+                    await asyncio.sleep(COALESCE_SECONDS)
 
     async def _until_over(self, named: identifier_pb2.ActionIdentifier, describe: Describe[D]) -> AsyncGenerator[D]:
         """Of the action: the details as they are, and again whenever they change."""
@@ -123,13 +124,14 @@ class Watches:
             action = await get(tx, wanted)
             return action, None if action == sent else await describe(tx, action, named)
 
-        with self._database.changes.subscribe(run_topic(wanted.run)) as changes:
+        async with self._wakes.subscribe(wanted.run) as changes:
             while sent is None or not sent.phase.terminal:
                 sent, found = await self._database.read(body)
                 if found is not None:
                     yield found
                 if not sent.phase.terminal:
-                    await changes.wait(RECONCILE_SECONDS)
+                    await changes.wait()
+                    await asyncio.sleep(COALESCE_SECONDS)
 
 
 def _response(listed: Sequence[Listed]) -> pb.WatchRunsResponse:
