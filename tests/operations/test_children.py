@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from flyteidl2.task import run_pb2
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
@@ -15,8 +16,9 @@ from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
 from wingbeat.store import children as stored_children
-from wingbeat.store import queue
+from wingbeat.store import events, nodes, queue
 from wingbeat.store.database import Database
+from wingbeat.store.nodes import Node
 from wingbeat.wire import tasks as wire
 
 RUN = RunId(TASK.project, TASK.domain, "r")
@@ -165,6 +167,47 @@ async def test_children_survive_a_new_attempt_of_their_parent(
     clock.forward(timedelta(minutes=1))
     claimed = await database.write(lambda tx: actions.claim(tx, "n1", 9))
     assert sorted((item.id.action.name, item.id.number) for item in claimed) == [("a0", 2), ("c1", 1)]
+
+
+async def test_children_wait_in_the_queue_of_their_run_unless_they_name_one(database: Database) -> None:
+    spec = run_pb2.RunSpec(queue="night", max_action_concurrency=7).SerializeToString()
+    request = RunRequest(scope=Scope(TASK.project, TASK.domain), wanted=TASK, name="dark", run_spec=spec)
+    await database.write(lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x"))
+    dark = RunId(TASK.project, TASK.domain, "dark")
+    family = [("inherits", "a0", ""), ("own", "a0", "gpu"), ("plain", "a0", "default"), ("below", "own", "")]
+    for name, parent, lane in family:
+        child = replace(task_child(name, parent, dark), lane=lane)
+        await database.write(lambda tx, child=child: children.enqueue(tx, child))
+    for name, lane in (("inherits", "night"), ("own", "gpu"), ("plain", ""), ("below", "night")):
+        entry = await database.write(lambda tx, name=name: queue.find(tx, ActionId(dark, name)))
+        assert entry is not None
+        assert (entry.lane, entry.action_limit) == (lane, 7)
+
+
+@pytest.mark.parametrize(
+    ("serves", "said"),
+    [
+        ((), ""),
+        (("gpu", ""), ""),
+        (("",), "no node that is alive serves the queue 'gpu': the action waits for one"),
+    ],
+    ids=["every queue", "this queue", "another queue"],
+)
+async def test_a_queue_that_nobody_serves_is_named_in_the_history(
+    database: Database, serves: tuple[str, ...], said: str
+) -> None:
+    node = Node("n1", "host", private_blobs=False, lanes=serves)
+    await database.write(lambda tx: nodes.register(tx, node, timedelta(seconds=60)))
+    await database.write(lambda tx: children.enqueue(tx, replace(task_child("c1"), lane="gpu")))
+    (queued,) = await database.read(lambda tx: events.first_entries(tx, ActionId(RUN, "c1")))
+    assert queued.message == said
+
+
+async def test_a_node_that_is_dead_serves_no_queue(database: Database, clock: FakeClock) -> None:
+    node = Node("n1", "host", private_blobs=False)
+    await database.write(lambda tx: nodes.register(tx, node, timedelta(seconds=60)))
+    clock.forward(timedelta(seconds=60))
+    assert await database.read(lambda tx: nodes.unserved(tx, {"", "gpu"})) == {"gpu"}
 
 
 async def test_a_parent_that_waits_holds_no_slot(database: Database) -> None:

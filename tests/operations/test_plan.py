@@ -217,13 +217,13 @@ def test_what_is_not_honoured_is_said_field_by_field() -> None:
     asks.task_template.container.resources.requests.add(name=tasks_pb2.Resources.CPU, value="1")
     asks.task_template.metadata.discoverable = True
     asks.task_template.worker_kind = tasks_pb2.WORKER_KIND_SANDBOX
-    wants = run_pb2.RunSpec(queue="gpu", interruptible=BoolValue(value=False))
+    wants = run_pb2.RunSpec(cluster_pool="gpu", interruptible=BoolValue(value=False))
     words = planned(replace(order(asks), run_spec=wants.SerializeToString())).not_honoured
     assert [each.split(" ")[0] for each in words] == [
         "task_template.container.resources",
         "task_template.metadata.discoverable",
         "task_template.worker_kind",
-        "queue",
+        "cluster_pool",
     ]
 
 

@@ -19,7 +19,7 @@ from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
 from wingbeat.store import children as stored_children
-from wingbeat.store import events, queue, signals
+from wingbeat.store import claims, events, signals
 from wingbeat.store.database import Body, Database
 from wingbeat.wire import tasks as wire
 
@@ -224,5 +224,5 @@ async def test_unknown_actions_cannot_be_forced(database: Database) -> None:
 
 async def test_only_what_runs_is_queued(database: Database) -> None:
     await start(database, "again", RECOVER)
-    entries = await database.write(lambda tx: queue.claim(tx, "n1", 9))
+    entries = await database.write(lambda tx: claims.claim(tx, "n1", 9))
     assert [entry.attempt.action.name for entry in entries] == ["a0"]

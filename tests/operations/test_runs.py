@@ -27,7 +27,7 @@ from wingbeat.core.listing import ListQuery
 from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import projects, runs, triggers
 from wingbeat.operations.runs import RunRequest
-from wingbeat.store import actions, events, queue
+from wingbeat.store import actions, claims, events, queue
 from wingbeat.store import runs as stored
 from wingbeat.store import triggers as stored_triggers
 from wingbeat.store.changes import QUEUE, RUNS, run_topic
@@ -69,7 +69,7 @@ async def test_a_run_is_written_whole_queued_and_announced(database: Database) -
     entry = await database.write(lambda tx: queue.find(tx, root.id))
     assert entry is not None
     assert (entry.attempt.number, entry.lane, entry.available_at, entry.node) == (1, "night", T0, None)
-    said = "queue is not supported yet: every action waits in the same queue"
+    said = "no node that is alive serves the queue 'night': the action waits for one"
     assert await database.read(lambda tx: events.first_entries(tx, root.id)) == [PhaseChange(1, Phase.QUEUED, T0, said)]
 
 
@@ -176,7 +176,7 @@ async def test_two_thousand_runs_start_in_one_transaction(database: Database) ->
     await database.write(lambda tx: runs.start(tx, planned))
     names = [run.id for run in planned]
     assert await database.read(lambda tx: stored.taken(tx, [*names, RUN])) == set(names)
-    claimed = await database.write(lambda tx: queue.claim(tx, "node", 3000))
+    claimed = await database.write(lambda tx: claims.claim(tx, "node", 3000))
     assert len(claimed) == 2000
     assert await database.read(lambda tx: stored.find(tx, names[1999])) == planned[1999]
 

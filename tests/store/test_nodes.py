@@ -3,7 +3,7 @@ from datetime import timedelta
 from tests.conftest import T0, FakeClock
 from tests.queued_runs import root_of
 from wingbeat.core.ids import AttemptId
-from wingbeat.store import leases, nodes, queue
+from wingbeat.store import claims, leases, nodes, queue
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.nodes import Membership, Node
 
@@ -35,7 +35,7 @@ async def test_a_node_that_left_is_forgotten_unless_it_holds_something(database:
         await nodes.register(tx, ONE, LEASE)
         await nodes.register(tx, TWO, LEASE)
         await queue.add(tx, [queue.Entry(AttemptId(root_of("r"), 1), 0, "", None, T0)])
-        await queue.claim(tx, "n1", 1)
+        await claims.claim(tx, "n1", 1)
 
     await database.write(prepare)
     clock.forward(2 * LEASE)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from tests.conftest import T0, FakeClock
 from tests.queued_runs import root_of
 from wingbeat.core.ids import AttemptId
-from wingbeat.store import nodes, queue
+from wingbeat.store import claims, nodes, queue
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.nodes import Node
 from wingbeat.store.queue import Entry
@@ -21,7 +21,7 @@ def names(entries: list[Entry]) -> list[str]:
 
 
 async def claim(database: Database, node: str = "n1", limit: int = 9) -> list[Entry]:
-    return await database.write(lambda tx: queue.claim(tx, node, limit))
+    return await database.write(lambda tx: claims.claim(tx, node, limit))
 
 
 async def test_the_urgent_come_first_then_the_old(database: Database, clock: FakeClock) -> None:
@@ -36,10 +36,10 @@ async def test_the_urgent_come_first_then_the_old(database: Database, clock: Fak
 async def test_nobody_claims_before_the_time(database: Database, clock: FakeClock) -> None:
     await database.write(lambda tx: queue.add(tx, [entry("later", after=5)]))
     assert await claim(database) == []
-    assert await database.read(queue.next_available_at) == T0 + timedelta(seconds=5)
+    assert await database.read(claims.next_available_at) == T0 + timedelta(seconds=5)
     clock.forward(timedelta(seconds=5))
     assert names(await claim(database)) == ["later"]
-    assert await database.read(queue.next_available_at) is None
+    assert await database.read(claims.next_available_at) is None
 
 
 async def test_what_waits_for_no_time_is_claimed_by_nobody_until_it_is_released(
@@ -50,7 +50,7 @@ async def test_what_waits_for_no_time_is_claimed_by_nobody_until_it_is_released(
     clock.forward(timedelta(days=365 * 1000))
     assert await database.read(queue.waiting_by_lane) == [("", 1)]
     assert names(await claim(database)) == ["r"]
-    assert await database.read(queue.next_available_at) is None
+    assert await database.read(claims.next_available_at) is None
     await database.write(lambda tx: queue.release(tx, waiting.attempt, at=tx.now))
     assert names(await claim(database)) == ["waiting"]
 

@@ -189,6 +189,11 @@ class Executor(Section):
         ge=0,
         description="Actions that run at once on this machine, 0 for none; by default four a core, but at least 8.",
     )
+    queues: Names = Field(
+        default=(),
+        description="The queues whose actions run on this machine; `default` is that of actions that name none."
+        " By default all.",
+    )
     warm: bool = Field(
         default=True, description="Start actions in forks of a process that has imported the SDK: ten times faster."
     )

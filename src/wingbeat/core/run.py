@@ -46,6 +46,8 @@ class Run:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     timeouts: Timeouts = UNLIMITED
     """Of its root action."""
+    action_limit: int = 0
+    """How many of its actions nodes may hold at once, those that wait for children not counted; 0 for any number."""
     cache: CachePolicy | None = None
     """Of its first action."""
     relation: Relation | None = None

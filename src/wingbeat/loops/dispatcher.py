@@ -6,7 +6,7 @@ A launch that may have been accepted is asked for again, never given to another 
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +21,7 @@ from wingbeat.loops.specs import Specs
 from wingbeat.loops.statuses import EXECUTOR, Statuses
 from wingbeat.operations import actions
 from wingbeat.operations.actions import NO_RETRIES, Claim
-from wingbeat.store import queue
+from wingbeat.store import claims, queue
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of, missing_bundle
@@ -60,17 +60,22 @@ class Dispatcher:
         *,
         node: str,
         slots: int,
+        lanes: Sequence[str] = (),
         settings: LaunchSettings,
         specs: Specs,
         statuses: Statuses,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`slots` is how many actions the node runs at a time; `chance` gives random numbers in [0, 1)."""
+        """`slots` is how many actions the node runs at a time, `lanes` the queues it serves, none for all.
+
+        `chance` gives random numbers in [0, 1).
+        """
         self._database = database
         self._executor = executor
         self._blobs = blobs
         self._node = node
         self._slots = slots
+        self._lanes = lanes
         self._settings = settings
         self._specs = specs
         self._statuses = statuses
@@ -103,15 +108,15 @@ class Dispatcher:
         ]
         free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
         limit = min(max(free, 0), MAX_CLAIMS)
-        claims = await actions.claim(tx, self._node, limit) if limit else []
-        return _Round(claims, [*filter(None, left)], await self._pause(tx, claimed=len(claims), free=free))
+        begun = await actions.claim(tx, self._node, limit, lanes=self._lanes) if limit else []
+        return _Round(begun, [*filter(None, left)], await self._pause(tx, claimed=len(begun), free=free))
 
     async def _pause(self, tx: Transaction, *, claimed: int, free: int) -> float | None:
         if claimed >= free:
             return None
         if claimed == MAX_CLAIMS:
             return 0
-        next_at = await queue.next_available_at(tx)
+        next_at = await claims.next_available_at(tx, self._lanes)
         return max((next_at - tx.now).total_seconds(), 0) if next_at else None
 
     async def _begin(self, claim: Claim) -> None:

@@ -3,6 +3,7 @@
 The queue's row is the one lock for all of it and always taken first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from wingbeat.core.retry import LOST, RetryPolicy
 from wingbeat.core.run import Run
 from wingbeat.operations import caching, ending
 from wingbeat.operations.current import by_token, find_attempt, get, of_entry, record
-from wingbeat.store import actions, queue, runs, timers
+from wingbeat.store import actions, claims, queue, runs, timers
 from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Transaction
 
@@ -38,13 +39,14 @@ class Claim:
         return self.attempt.token
 
 
-async def claim(tx: Transaction, node: str, limit: int) -> list[Claim]:
-    """Up to `limit` waiting actions begin their next attempt on `node`."""
-    taken = [(entry, await actions.find(tx, entry.attempt.action)) for entry in await queue.claim(tx, node, limit)]
+async def claim(tx: Transaction, node: str, limit: int, *, lanes: Sequence[str] = ()) -> list[Claim]:
+    """Up to `limit` waiting actions begin their next attempt on `node`, which serves `lanes`, or all."""
+    entries = await claims.claim(tx, node, limit, lanes=lanes)
+    taken = [(entry, await actions.find(tx, entry.attempt.action)) for entry in entries]
     # In one order on all nodes, so that no two of them wait for each other's rows of the cache.
     taken.sort(key=lambda found: found[1].cache.key if found[1] and found[1].cache else "")
-    claims = [await _begin(tx, entry, action) for entry, action in taken]
-    return [claim for claim in claims if claim]
+    begun = [await _begin(tx, entry, action) for entry, action in taken]
+    return [claim for claim in begun if claim]
 
 
 async def find_claim(tx: Transaction, attempt: AttemptId, token: int) -> Claim | None:

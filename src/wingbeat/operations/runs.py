@@ -1,19 +1,20 @@
 """Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from wingbeat.core.action import Action, ActionType, Phase, PhaseChange, TaskRef, TriggerRef
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, TaskId, TriggerName, check_run_name
+from wingbeat.core.lane import lane_of, no_node_for
 from wingbeat.core.project import Domains
 from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument
 from wingbeat.operations import projects, recovery, tasks, triggers
-from wingbeat.store import actions, events, queue, runs, timers
+from wingbeat.store import actions, events, nodes, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
@@ -180,11 +181,12 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         created_by_subject=order.caller,
         request_id=order.request_id,
         priority=PRIORITY,
-        lane=asked.lane,
+        lane=lane_of(asked.lane),
         not_honoured=tuple(_not_honoured(task, asked, offer, defaults, uploaded)),
         created_at=now,
         labels=asked.labels,
         timeouts=task.timeouts,
+        action_limit=asked.action_limit,
         cache=wire.cache_policy(
             task, asked, order.scope, uploaded or inputs or b"", kickoff_arg=offer.kickoff_arg, start_time=start_time
         ),
@@ -221,21 +223,30 @@ async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -
 async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
     roots = [_root(run) for run in planned]
     await actions.insert(tx, roots)
-    await events.record(tx, [(root.id, _queued(run)) for run, root in zip(planned, roots, strict=True)])
-    entries = [
-        Entry(AttemptId(root.id, 1), run.priority, run.lane, run.trigger and run.trigger.id, run.created_at)
-        for run, root in zip(planned, roots, strict=True)
-    ]
-    await queue.add(tx, entries)
+    unserved = await nodes.unserved(tx, {run.lane for run in planned})
+    await events.record(tx, [(root.id, _queued(run, unserved)) for run, root in zip(planned, roots, strict=True)])
+    await queue.add(tx, [_entry(run, root) for run, root in zip(planned, roots, strict=True)])
     await timers.add(
         tx, [timer for root in roots for timer in root.timeouts.when_created(AttemptId(root.id, 1), root.created_at)]
     )
     return roots
 
 
-def _queued(run: Run) -> PhaseChange:
-    """Every caller reads the history of an attempt: there it stands what the run will not get."""
-    return PhaseChange(1, Phase.QUEUED, run.created_at, SEPARATOR.join(run.not_honoured))
+def _queued(run: Run, unserved: Collection[str]) -> PhaseChange:
+    """Every caller reads the history of an attempt: there it stands what the run will not get, or waits for."""
+    words = [*run.not_honoured, *([no_node_for(run.lane)] if run.lane in unserved else [])]
+    return PhaseChange(1, Phase.QUEUED, run.created_at, SEPARATOR.join(words))
+
+
+def _entry(run: Run, root: Action) -> Entry:
+    return Entry(
+        AttemptId(root.id, 1),
+        run.priority,
+        run.lane,
+        run.trigger and run.trigger.id,
+        run.created_at,
+        action_limit=run.action_limit,
+    )
 
 
 def _root(run: Run) -> Action:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wingbeat.config.settings import Settings
+from wingbeat.core.lane import lane_of
 from wingbeat.errors import FailedPrecondition, StartError, Unavailable
 from wingbeat.executors.local.executor import LocalExecutor
 from wingbeat.loops.archivist import Archivist
@@ -61,7 +62,8 @@ async def running_node(
         data.executor, warm=settings.executor.warm, shared_env=storage.environment(address.local_url)
     )
     statuses, specs = Statuses(executor, database.changes), Specs(database)
-    node = Node(data.node, platform.node(), private_blobs=storage.private)
+    lanes = tuple(lane_of(name) for name in settings.executor.queues)
+    node = Node(data.node, platform.node(), private_blobs=storage.private, lanes=lanes)
     rescuer = Rescuer(database, executor, node=node, statuses=statuses)
     try:
         await rescuer.join()
@@ -74,6 +76,7 @@ async def running_node(
         storage.blobs,
         node=node.id,
         slots=slots,
+        lanes=lanes,
         settings=launches,
         specs=specs,
         statuses=statuses,

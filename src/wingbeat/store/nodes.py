@@ -1,5 +1,7 @@
 """Rows of `node`: the servers that run actions. Whose lease is gone is taken for dead, whatever it still does."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +15,8 @@ class Node:
     host: str
     private_blobs: bool
     """Are its blobs in a directory that other nodes cannot read?"""
+    lanes: tuple[str, ...] = ()
+    """The queues that it serves; none for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,18 @@ async def register(tx: Transaction, node: Node, lease: timedelta) -> None:
     """The node lives for `lease` from now on; a known id is the same node after a restart."""
     await tx.execute(
         """
-        INSERT INTO node (id, host, private_blobs, started_at, lease_until)
-        VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO node (id, host, private_blobs, started_at, lease_until, lanes)
+        VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (id) DO UPDATE
            SET host = excluded.host, private_blobs = excluded.private_blobs, started_at = excluded.started_at,
-               lease_until = excluded.lease_until
+               lease_until = excluded.lease_until, lanes = excluded.lanes
         """,
         node.id,
         node.host,
         node.private_blobs,
         to_micros(tx.now),
         to_micros(tx.now + lease),
+        json.dumps(node.lanes) if node.lanes else "",
     )
 
 
@@ -50,7 +55,7 @@ async def others(tx: Transaction, node: str) -> list[Membership]:
     """The other nodes that live."""
     rows = await tx.fetch(
         """
-        SELECT id, host, private_blobs, started_at, lease_until
+        SELECT id, host, private_blobs, started_at, lease_until, lanes
           FROM node
          WHERE id <> $1 AND lease_until > $2
          ORDER BY id
@@ -77,9 +82,22 @@ async def remove_expired(tx: Transaction, before: datetime) -> None:
     )
 
 
+async def unserved(tx: Transaction, lanes: Collection[str]) -> frozenset[str]:
+    """Those of `lanes` that no living node serves. While there is no node at all, the default one will be."""
+    rows = await tx.fetch("SELECT DISTINCT lanes FROM node WHERE lease_until > $1", to_micros(tx.now))
+    served = [_lanes(row) for row in rows]
+    return frozenset(
+        lane for lane in lanes if (lane or served) and not any(not each or lane in each for each in served)
+    )
+
+
+def _lanes(row: Row) -> tuple[str, ...]:
+    return tuple(json.loads(row["lanes"])) if row["lanes"] else ()
+
+
 def _membership(row: Row) -> Membership:
     return Membership(
-        node=Node(row["id"], row["host"], bool(row["private_blobs"])),
+        node=Node(row["id"], row["host"], bool(row["private_blobs"]), _lanes(row)),
         started_at=from_micros(row["started_at"]),
         lease_until=from_micros(row["lease_until"]),
     )

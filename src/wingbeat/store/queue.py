@@ -9,17 +9,17 @@ thousandth, and that one is not put off for ever by new runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wingbeat.core.action import Phase
-from wingbeat.core.ids import ActionId, AttemptId, RunId
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId
 from wingbeat.store.changes import QUEUE
-from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, placeholders, to_micros
+from wingbeat.store.database import Row, Transaction, from_micros, placeholders, to_micros
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """What is available then is waited for and cannot be claimed: somebody else will say when it goes on."""
-_CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000"
+CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000"
 """At some time: the words of the indexes, which only have entries that wait for a time before `NEVER`."""
 TURN_MICROS = 1_000_000
 """Between two entries of one run."""
@@ -37,8 +37,10 @@ _TYPES = {
     "available_at": "bigint",
     "node": "text",
     "token": "bigint",
+    "action_limit": "bigint",
 }
-_COLUMNS = ", ".join(f"q.{name}" for name in _TYPES)
+COLUMNS = ", ".join(f"q.{name}" for name in _TYPES)
+"""Of `queue q`."""
 _IS_ACTION = "project = $1 AND domain = $2 AND run = $3 AND action = $4"
 
 
@@ -55,6 +57,8 @@ class Entry:
     """The action that asked for this one."""
     node: str | None = None
     token: int = 0
+    action_limit: int = 0
+    """How many actions of its run nodes may hold at once; 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +87,12 @@ async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
             to_micros(entry.available_at),
             entry.node,
             entry.token,
+            entry.action_limit,
         )
         for entry in entries
     ]
     await tx.insert("queue", _TYPES, rows)
     tx.changed(QUEUE)
-
-
-async def claim(tx: Transaction, node: str, limit: int) -> list[Entry]:
-    """Up to `limit` waiting entries, now held by `node`, the most urgent first, then those whose turn it is."""
-    rows = await tx.fetch(
-        f"""
-        SELECT {_COLUMNS}
-          FROM queue q
-         WHERE {_CAN_BE_CLAIMED} AND q.available_at <= $1
-         ORDER BY q.priority DESC, q.turn, q.available_at, q.project, q.domain, q.run, q.action
-         LIMIT $2{tx.skip_locked}
-        """,
-        to_micros(tx.now),
-        limit,
-    )
-    entries = [replace(entry, node=node, token=entry.token + 1) for entry in map(_entry, rows)]
-    await tx.update(
-        f"UPDATE queue SET node = $5, token = $6 WHERE {_IS_ACTION}",
-        [(*_key(entry.attempt.action), node, entry.token) for entry in entries],
-    )
-    return entries
 
 
 async def held(tx: Transaction, node: str) -> list[Held]:
@@ -136,7 +120,7 @@ async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
     """Entries, locked, whose node's lease is gone. In the order of the nodes: so those that wait are not looked at."""
     rows = await tx.fetch(
         f"""
-        SELECT {_COLUMNS}
+        SELECT {COLUMNS}
           FROM queue q
          WHERE q.node IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = q.node AND n.lease_until > $1)
@@ -146,33 +130,27 @@ async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
         to_micros(tx.now),
         limit,
     )
-    return [_entry(row) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 async def find(tx: Transaction, action: ActionId) -> Entry | None:
     """The entry, locked until the end of the transaction."""
     row = await tx.fetchrow(
         f"""
-        SELECT {_COLUMNS}
+        SELECT {COLUMNS}
           FROM queue q
          WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.action = $4{tx.for_update}
         """,
         *_key(action),
     )
-    return None if row is None else _entry(row)
-
-
-async def next_available_at(tx: Transaction) -> datetime | None:
-    """When the first of the waiting entries may be claimed."""
-    row = await tx.fetchrow(f"SELECT min(available_at) AS first FROM queue WHERE {_CAN_BE_CLAIMED}")
-    return maybe_moment(row["first"]) if row else None
+    return None if row is None else entry_of(row)
 
 
 async def waiting_by_lane(tx: Transaction) -> list[tuple[str, int]]:
     """How many entries may be claimed now and are not, by lane; the fullest first."""
     rows = await tx.fetch(
         f"""
-        SELECT lane, count(*) AS waiting FROM queue WHERE {_CAN_BE_CLAIMED} AND available_at <= $1
+        SELECT lane, count(*) AS waiting FROM queue WHERE {CAN_BE_CLAIMED} AND available_at <= $1
          GROUP BY lane ORDER BY waiting DESC, lane
         """,
         to_micros(tx.now),
@@ -220,17 +198,16 @@ async def waiting_parents(tx: Transaction, node: str) -> int:
     return rows[0]["number"]
 
 
-async def _next_turn(tx: Transaction, run: RunId) -> int:
-    rows = await tx.fetch(
-        "SELECT max(turn) AS last FROM queue WHERE project = $1 AND domain = $2 AND run = $3",
-        run.project,
-        run.domain,
-        run.name,
+async def terms_of_run(tx: Transaction, run: RunId) -> tuple[str, int]:
+    """The lane and the limit with which the first action of a run that goes on was queued."""
+    row = await tx.fetchrow(
+        f"SELECT lane, action_limit FROM queue WHERE {_IS_ACTION}", *_key(ActionId(run, ROOT_ACTION))
     )
-    return max(to_micros(tx.now), (rows[0]["last"] or 0) + TURN_MICROS)
+    return (row["lane"], row["action_limit"]) if row else ("", 0)
 
 
-def _entry(row: Row) -> Entry:
+def entry_of(row: Row) -> Entry:
+    """From a row with `COLUMNS`."""
     return Entry(
         attempt=_attempt(row),
         priority=row["priority"],
@@ -240,7 +217,18 @@ def _entry(row: Row) -> Entry:
         parent=row["parent"],
         node=row["node"],
         token=row["token"],
+        action_limit=row["action_limit"],
     )
+
+
+async def _next_turn(tx: Transaction, run: RunId) -> int:
+    rows = await tx.fetch(
+        "SELECT max(turn) AS last FROM queue WHERE project = $1 AND domain = $2 AND run = $3",
+        run.project,
+        run.domain,
+        run.name,
+    )
+    return max(to_micros(tx.now), (rows[0]["last"] or 0) + TURN_MICROS)
 
 
 def _attempt(row: Row) -> AttemptId:

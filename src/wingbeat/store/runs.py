@@ -36,6 +36,7 @@ _TYPES = {
     "lane": "text",
     "not_honoured": "text",
     "created_at": "bigint",
+    "action_limit": "bigint",
 }
 _LABEL_TYPES = {"project": "text", "domain": "text", "run": "text", "key": "text", "value": "text"}
 _LABEL = (
@@ -249,6 +250,7 @@ def _values(run: Run) -> tuple[Value, ...]:
         run.lane,
         json.dumps(run.not_honoured),
         to_micros(run.created_at),
+        run.action_limit,
     )
 
 
@@ -274,6 +276,7 @@ def _run(row: Row, labels: Mapping[str, str]) -> Run:
         created_at=from_micros(row["created_at"]),
         labels=labels,
         timeouts=actions.timeouts_of(row),
+        action_limit=row["action_limit"],
         cache=actions.cache_of(row),
         relation=actions.relation_of(row),
     )

@@ -69,6 +69,7 @@ class RunSpecTraits:
     start_time: datetime | None
     labels: Mapping[str, str]
     lane: str
+    action_limit: int
     not_honoured: tuple[str, ...]
     caching: RunCaching
 
@@ -114,6 +115,7 @@ def run_spec_traits(run_spec: bytes) -> RunSpecTraits:
         start_time=times.from_proto(spec.run_start_time) if spec.HasField("run_start_time") else None,
         labels=MappingProxyType(dict(spec.labels.values)),
         lane=spec.queue,
+        action_limit=spec.max_action_concurrency,
         not_honoured=unhonoured.of_run(spec),
         caching=caching.of_run(spec),
     )

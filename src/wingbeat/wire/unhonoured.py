@@ -54,9 +54,7 @@ TASK: tuple[Unhonoured, ...] = (
 
 RUN: tuple[Unhonoured, ...] = (
     Unhonoured("interruptible", "the run goes where every run goes"),
-    Unhonoured("queue", "every action waits in the same queue"),
     Unhonoured("cluster_pool", "there are no other clusters"),
-    Unhonoured("max_action_concurrency", "only the number of slots of the nodes limits a run"),
     Unhonoured("notification_rule_name", _NO_NOTIFICATION),
     Unhonoured("notification_rules", _NO_NOTIFICATION),
     Unhonoured("security_context", "tasks run as the user of their node"),

@@ -16,16 +16,21 @@ ALTER TABLE action ADD COLUMN max_queued_time BIGINT;
 ALTER TABLE action ADD COLUMN max_runtime BIGINT;
 ALTER TABLE action ADD COLUMN deadline BIGINT;
 
+-- The actions of a run that nodes may hold at once, 0 for any number; with each of its entries, too.
+ALTER TABLE run ADD COLUMN action_limit BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE queue ADD COLUMN action_limit BIGINT NOT NULL DEFAULT 0;
+
 -- 253370764800000000 is 9999-01-01, which no clock reaches: such an entry is waited for and cannot be claimed.
+-- Entries of runs with a limit are looked for apart: those that have to wait stand in nobody's way.
 DROP INDEX queue_waiting;
 CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at)
- WHERE node IS NULL AND available_at < 253370764800000000;
+ WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit = 0;
+CREATE INDEX queue_waiting_limited ON queue (priority DESC, turn, available_at)
+ WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit > 0;
+CREATE INDEX queue_held_limited ON queue (project, domain, run) WHERE node IS NOT NULL AND action_limit > 0;
 DROP INDEX queue_available;
 CREATE INDEX queue_available ON queue (available_at, lane)
  WHERE node IS NULL AND available_at < 253370764800000000;
 
--- The actions of a run that nodes may hold at once, 0 for any number, with each of its entries.
-ALTER TABLE queue ADD COLUMN run_limit BIGINT NOT NULL DEFAULT 0;
-
--- The names of the queues that a node serves, separated by commas; empty for all.
+-- The queues that a node serves, as a list in JSON; empty for all.
 ALTER TABLE node ADD COLUMN lanes TEXT NOT NULL DEFAULT '';
