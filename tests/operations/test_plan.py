@@ -215,13 +215,11 @@ def test_a_plain_task_gets_all_it_asks_for() -> None:
 def test_what_is_not_honoured_is_said_field_by_field() -> None:
     asks = spec()
     asks.task_template.container.resources.requests.add(name=tasks_pb2.Resources.CPU, value="1")
-    asks.task_template.metadata.discoverable = True
     asks.task_template.worker_kind = tasks_pb2.WORKER_KIND_SANDBOX
     wants = run_pb2.RunSpec(cluster_pool="gpu", interruptible=BoolValue(value=False))
     words = planned(replace(order(asks), run_spec=wants.SerializeToString())).not_honoured
     assert [each.split(" ")[0] for each in words] == [
         "task_template.container.resources",
-        "task_template.metadata.discoverable",
         "task_template.worker_kind",
         "cluster_pool",
     ]
