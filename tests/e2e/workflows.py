@@ -24,6 +24,8 @@ class Wanted:
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     context: Mapping[str, str] = field(default_factory=dict[str, str])
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """More of flyte.with_runcontext."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Starts runs, all at the same time, and says what became of each once they are over.
 
-python drive.py [--leave] JSON, where JSON is name -> {task: "module.function", inputs, environment, context}, or {run:
-NAME} for one that was started before. `--leave`: only say the names of the runs, do not wait.
+python drive.py [--leave] JSON, where JSON is name -> {task: "module.function", inputs, environment, context, options},
+or {run: NAME} for one that was started before. `--leave`: only say the names of the runs, do not wait.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ async def run_of(wanted: Wanted) -> Any:
         return await flyte.remote.Run.get.aio(wanted["run"])
     module, _, function = wanted["task"].partition(".")
     task = getattr(importlib.import_module(module), function)
-    context = flyte.with_runcontext(env_vars=wanted["environment"], custom_context=wanted["context"])
+    environment, custom = wanted["environment"], wanted["context"]
+    context = flyte.with_runcontext(env_vars=environment, custom_context=custom, **wanted["options"])
     return await context.run.aio(task, **wanted["inputs"])
 
 
