@@ -37,6 +37,7 @@ DOCUMENTS = (
     run_documents.RunShown,
     run_documents.RunTree,
     run_documents.Aborted,
+    run_documents.RunAgain,
     run_documents.Signalled,
     run_documents.RunSummary,
     run_documents.AttemptShown,

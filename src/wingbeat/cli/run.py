@@ -5,10 +5,18 @@ import sys
 
 import rich_click as click
 
-from wingbeat.cli.options import on_server, with_output
+from wingbeat.cli.options import Command, on_server, with_output
 from wingbeat.cli.target import Target
 from wingbeat.core.action import Phase
 from wingbeat.core.ids import ROOT_ACTION
+from wingbeat.core.relation import RelationType
+
+
+def _new_run(command: Command) -> Command:
+    """`command` starts a run: it gets `as_name` and `follow`."""
+    named = click.option("--name", "as_name", metavar="NAME", help="Of the new run.  [default: one that is made up]")
+    followed = click.option("--follow/--no-follow", default=False, show_default=True, help="Go on until it is over.")
+    return named(followed(command))
 
 
 @click.group()
@@ -112,6 +120,48 @@ def abort(*, target: Target, name: str, action: str, reason: str, as_json: bool)
     from wingbeat.cli.run_views import abort_run
 
     asyncio.run(abort_run(target, name, action, reason=reason, as_json=as_json))
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@_new_run
+@on_server
+@with_output
+def rerun(*, target: Target, name: str, as_name: str | None, follow: bool, as_json: bool) -> None:
+    """Run RUN again: its task, inputs and settings, in a new run that does everything anew.
+
+    With --follow it exits with 0 when the new run has succeeded and with 1 when it has not.
+    """
+    from wingbeat.cli.run_again import Wanted, run_again
+
+    wanted = Wanted(name, RelationType.RERUN, force_rerun=(), name=as_name, follow=follow)
+    sys.exit(0 if asyncio.run(run_again(target, wanted, as_json=as_json)) else 1)
+
+
+@run.command()
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--force-rerun",
+    "force_rerun",
+    metavar="ACTION",
+    multiple=True,
+    help="An action that runs again although it has succeeded; several are allowed. Those below it are not meant.",
+)
+@_new_run
+@on_server
+@with_output
+def recover(
+    *, target: Target, name: str, force_rerun: tuple[str, ...], as_name: str | None, follow: bool, as_json: bool
+) -> None:
+    """Run RUN again, which must be over, but for the actions that have succeeded: their outputs are taken over.
+
+    The first action always runs again. With --follow it exits with 0 when the new run has succeeded and with 1 when it
+    has not.
+    """
+    from wingbeat.cli.run_again import Wanted, run_again
+
+    wanted = Wanted(name, RelationType.RECOVER, force_rerun, name=as_name, follow=follow)
+    sys.exit(0 if asyncio.run(run_again(target, wanted, as_json=as_json)) else 1)
 
 
 @run.command(context_settings={"ignore_unknown_options": True})

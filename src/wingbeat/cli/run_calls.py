@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from flyteidl2.common import identifier_pb2, list_pb2
+from flyteidl2.dataproxy import dataproxy_service_pb2
+from flyteidl2.task import common_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 
@@ -109,3 +111,9 @@ async def _listed(api: Api, run: str, filters: Sequence[list_pb2.Filter]) -> lis
 
     found, _ = await pages(fetch, list_pb2.ListRequest(filters=filters, sort_by_fields=[OLDEST_FIRST]))
     return found
+
+
+async def inputs(api: Api, run: str) -> common_pb2.Inputs:
+    """Of its first action. Raises NotFound when they are no longer kept."""
+    named = dataproxy_service_pb2.GetActionDataRequest(action_id=action_id(api.target, run, ROOT_ACTION))
+    return (await api.data.get_action_data(named)).inputs

@@ -89,6 +89,8 @@ class RunShown:
     meant_for: Annotated[
         datetime | None, "the moment it is a run of: when its schedule was due, or when it was asked for"
     ]
+    relation: Annotated[str | None, "how it came from `related_run`: RERUN, RECOVER, SPAWN ..."]
+    related_run: str | None
     labels: dict[str, str]
     error: Annotated[Failure | None, "why it failed"]
     abort_reason: str | None
@@ -107,6 +109,7 @@ class ActionNode:
     group: str | None
     phase: str
     attempts: Annotated[int, "how many were begun"]
+    cache: Annotated[str | None, "how the cache served it: HIT, POPULATED, MISS, SKIPPED; null: not at all"]
     started_at: datetime
     ended_at: datetime | None
     duration_seconds: float | None
@@ -129,6 +132,15 @@ class Aborted:
     run: str
     action: str
     phase: Annotated[str, "ABORTED, or how it had ended before"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunAgain:
+    """`wingbeat run rerun` and `recover`: the new run."""
+
+    run: RunSummary
+    relation: Annotated[str, "RERUN or RECOVER"]
+    related_run: Annotated[str, "the run that runs again"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from flyteidl2.common import phase_pb2
-from flyteidl2.core import types_pb2
+from flyteidl2.common import run_pb2 as common_run_pb2
+from flyteidl2.core import catalog_pb2, types_pb2
 from flyteidl2.workflow import run_definition_pb2 as pb
 
 from wingbeat.cli.run_documents import (
@@ -52,6 +53,8 @@ def shown(details: pb.RunDetails, waiting: Sequence[pb.ActionDetails] = ()) -> R
         trigger_revision=root.metadata.trigger_id.revision or None,
         created_by=root.metadata.executed_by.user.id.subject or None,
         meant_for=times.from_proto(spec.run_start_time) if spec.HasField("run_start_time") else None,
+        relation=_relation(root.metadata),
+        related_run=root.metadata.relation.related_to.name or None,
         labels=dict(spec.labels.values),
         error=_failure(root.error_info) if root.HasField("error_info") else None,
         abort_reason=root.abort_info.reason if root.HasField("abort_info") else None,
@@ -91,12 +94,25 @@ def _node(
         group=metadata.group or None,
         phase=phase(status.phase),
         attempts=status.attempts,
+        cache=_cache(status),
         started_at=times.from_proto(status.start_time),
         ended_at=_ended_at(status),
         duration_seconds=_duration(status),
         prompt=waiting[action.id.name].condition.prompt if action.id.name in waiting else None,
         children=tuple(_node(child, below, waiting) for child in below.get(action.id.name, ())),
     )
+
+
+def _relation(metadata: pb.ActionMetadata) -> str | None:
+    if not metadata.HasField("relation"):
+        return None
+    return common_run_pb2.RelationType.Name(metadata.relation.relation_type).removeprefix("RELATION_TYPE_")
+
+
+def _cache(status: pb.ActionStatus) -> str | None:
+    if status.cache_status == catalog_pb2.CACHE_DISABLED:
+        return None
+    return catalog_pb2.CatalogCacheStatus.Name(status.cache_status).removeprefix("CACHE_")
 
 
 def _condition(details: pb.ActionDetails) -> ConditionShown:

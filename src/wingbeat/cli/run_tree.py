@@ -41,4 +41,5 @@ def _line(node: ActionNode, now: datetime) -> Text:
     tries = f" {node.attempts} attempts" if node.attempts > 1 else ""
     took = output.duration(lasted(node, now=now))
     prompt = f" {node.prompt}" if node.prompt else ""
-    return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}{prompt}")
+    cached = " from the cache" if node.cache == "HIT" else ""
+    return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}{cached}{prompt}")

@@ -113,6 +113,7 @@ def _facts(shown: RunShown) -> Iterator[tuple[str, str]]:
     yield "task", f"{run.task} (version {run.task_version})"
     yield "phase", run.phase
     yield "source", _source(run) + revision
+    yield "came from", f"{shown.related_run} ({shown.relation})" if shown.related_run else ""
     yield "created by", shown.created_by or ""
     yield "meant for", output.moment(shown.meant_for)
     yield "started", output.moment(run.started_at)
