@@ -23,7 +23,7 @@ from wingbeat.operations import actions, runs, timeouts
 from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.actions_service import Actions
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
-from wingbeat.rpc.identity import by_header
+from wingbeat.rpc.identity import Identify, by_header, nobody
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.store import timers
 from wingbeat.store.database import Database
@@ -166,15 +166,38 @@ async def test_a_condition_that_timed_out_shows_its_error(client: Client, databa
         await signal_event(client, pb.EventPayload(bool_value=True))
 
 
-async def test_signals_of_the_data_plane_name_who_signals_unless_the_caller_is_known(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("identify", "caller", "signaller"),
+    [(nobody, "", "bob"), (by_header("x-user"), "ada", "ada"), (by_header("x-user"), "", "")],
+    ids=["nobody vouches for callers", "the caller is known", "the caller is not known"],
+)
+async def test_a_caller_cannot_sign_with_another_name(
+    client: Client, database: Database, tmp_path: Path, identify: Identify, caller: str, signaller: str
+) -> None:
     await enqueue(client)
     claimed = identity_pb2.EnrichedIdentity()
     claimed.user.id.subject = "bob"
     request = actions_pb.SignalRequest(
         action_id=CONDITION, parent_action_name="a0", value=values.literal(True), signalled_by=claimed
     )
-    await client.call(f"{ACTIONS}/Signal", request, actions_pb.SignalResponse)
-    assert (await details(client)).signal_info.signalled_by.user.id.subject == "bob"
+    async with serving([Actions(database, blobs_in(tmp_path), identify=identify)]) as plain:
+        plain.http.headers["x-user"] = caller
+        await plain.call(f"{ACTIONS}/Signal", request, actions_pb.SignalResponse)
+    assert (await details(client)).signal_info.signalled_by.user.id.subject == signaller
+
+
+async def test_following_a_condition_ends_with_it(client: Client, database: Database, clock: FakeClock) -> None:
+    """However it ends: here by its time-out."""
+    await enqueue(client, timeout={"seconds": 60})
+    ctx: Any = None
+    service: Any = Runs(database, DOMAINS, DEFAULTS)
+    stream = service.watch_action_details(pb.WatchActionDetailsRequest(action_id=CONDITION), ctx)
+    first = await anext(stream)
+    clock.forward(timedelta(seconds=60))
+    (timer,) = await database.read(lambda tx: timers.due(tx, 9))
+    await database.write(lambda tx: timeouts.expire(tx, timer))
+    phases = [first.details.status.phase, *[each.details.status.phase async for each in stream]]
+    assert phases == [phase_pb2.ACTION_PHASE_PAUSED, phase_pb2.ACTION_PHASE_TIMED_OUT]
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,9 @@ class Actions(ActionsService):
         return pb.UpdateResponse()
 
     async def signal(self, request: pb.SignalRequest, ctx: Context) -> pb.SignalResponse:
-        """Who signals is who calls; only where nobody vouches for callers it is who the request says."""
+        """Who signals is who calls; where nobody vouches for callers at all, it is who the request says."""
         action, value = wire_actions.action_id(request.action_id), values.literal_value(request.value)
-        by = self._identify(ctx).subject or request.signalled_by.user.id.subject
+        by = request.signalled_by.user.id.subject if self._identify is nobody else self._identify(ctx).subject
         await self._database.write(
             lambda tx: conditions.signal(tx, action, value, by=by, parent=request.parent_action_name)
         )
