@@ -100,6 +100,16 @@ def output_prefix(output_base: str, attempt: AttemptId) -> str:
     return f"{output_base.rstrip('/')}/{attempt.action.name}/{attempt.number}"
 
 
+def pod_name(attempt: AttemptId) -> str:
+    """What names an attempt where Kubernetes would have a pod; no other attempt has it."""
+    return f"{attempt.action.run.name}-{attempt.action.name}-{attempt.number - 1}"
+
+
+def has_template(text: str) -> bool:
+    """Whether there is something left to `render`."""
+    return _TEMPLATE.search(text) is not None
+
+
 def render(args: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
     """Replace `{{.name}}` and `{{$name}}` in each of `args`; names that `values` does not have are left as they are.
 

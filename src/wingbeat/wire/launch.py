@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Failure
 from wingbeat.core.ids import AttemptId, RunId
-from wingbeat.core.launch import Launch, inputs_object, key_of, output_prefix, render
+from wingbeat.core.launch import Launch, inputs_object, key_of, output_prefix, pod_name, render
 from wingbeat.core.retry import Backoff, RetryPolicy
 from wingbeat.core.run import Run
 
@@ -183,7 +183,7 @@ def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpe
         "prevcheckpointprefix": _previous_checkpoints(run, attempt.id),
         "runname": run.id.name,
         "actionname": action.id.name,
-        "perretryuniquekey": _pod_name(attempt.id),
+        "perretryuniquekey": pod_name(attempt.id),
         "namespace": f"{run.id.project}-{run.id.domain}",
     }
     # Left as a template when there is none: the SDK then keeps the hashes of actions stable.
@@ -253,7 +253,7 @@ def _identity(action: Action, run: Run, attempt: Attempt, settings: LaunchSettin
         "RUN_NAME": run.id.name,
         "_U_ORG_NAME": settings.org,
         "_U_RUN_BASE": run.output_base.rstrip("/"),
-        "_F_PN": _pod_name(attempt.id),
+        "_F_PN": pod_name(attempt.id),
         "FLYTE_ATTEMPT_NUMBER": str(attempt.id.number - 1),
         "FLYTE_INTERNAL_EXECUTION_ID": run.id.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": run.id.project,
@@ -263,10 +263,6 @@ def _identity(action: Action, run: Run, attempt: Attempt, settings: LaunchSettin
         "FLYTE_INTERNAL_TASK_NAME": task.name,
         "FLYTE_INTERNAL_TASK_VERSION": task.version,
     }
-
-
-def _pod_name(attempt: AttemptId) -> str:
-    return f"{attempt.action.run.name}-{attempt.action.name}-{attempt.number - 1}"
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -3,15 +3,10 @@
 from flyteidl2.core import execution_pb2
 
 from wingbeat.core.action import Attempt
-from wingbeat.core.ids import AttemptId
+from wingbeat.core.launch import pod_name
 from wingbeat.wire import times
 
 CONTAINER = "primary"
-
-
-def pod_name(attempt: AttemptId) -> str:
-    """What a pod would be called."""
-    return f"{attempt.action.run.name}-{attempt.action.name}-{attempt.number - 1}"
 
 
 def of_attempt(attempt: Attempt) -> execution_pb2.LogContext:
