@@ -11,15 +11,16 @@ from wingbeat.core.action import Action, ErrorKind, Failure, Outcome, Phase, Suc
 from wingbeat.core.child import TaskChild, TraceChild
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId, AttemptId, RunId, Scope, TaskId
+from wingbeat.core.pruning import Ended, Kept
 from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.value import ValueType
 from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import actions, children, conditions, runs
+from wingbeat.operations import actions, children, conditions, ending, pruning, runs
 from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
 from wingbeat.store import children as stored_children
-from wingbeat.store import claims, events, signals
+from wingbeat.store import claims, events, run_needs, signals
 from wingbeat.store.database import Body, Database
 from wingbeat.wire import tasks as wire
 
@@ -226,3 +227,19 @@ async def test_only_what_runs_is_queued(database: Database) -> None:
     await start(database, "again", RECOVER)
     entries = await database.write(lambda tx: claims.claim(tx, "n1", 9))
     assert [entry.attempt.action.name for entry in entries] == ["a0"]
+
+
+async def test_the_source_of_a_recovery_is_kept_as_long_as_the_run_is(database: Database, clock: FakeClock) -> None:
+    root = await start(database, "again", RECOVER)
+    assert await database.read(lambda tx: run_needs.sources(tx, root.id.run)) == [SOURCE]
+    clock.forward(timedelta(days=2))
+    order, at = pruning.Order(timedelta(days=1)), Ended(SCOPE, 0, "")
+    step = await database.write(lambda tx: pruning.step(tx, order, at, limit=9))
+    assert (step.runs, step.kept) == ([], {Kept.NEEDED: 1})
+    await database.write(lambda tx: ending.abort(tx, root.id, "enough"))
+    clock.forward(timedelta(days=2))
+    for gone in (root.id.run, SOURCE):
+        step = await database.write(lambda tx: pruning.step(tx, order, at, limit=9))
+        assert step.runs == [gone]
+    with pytest.raises(NotFound, match=r"'source'.*or it was pruned"):
+        await start(database, "once-more", RECOVER)

@@ -7,10 +7,10 @@ trace, finds it done. The first action always runs again, as its inputs may be o
 from collections.abc import Collection
 
 from wingbeat.core.action import Action
-from wingbeat.core.ids import ROOT_ACTION, ActionId
+from wingbeat.core.ids import ROOT_ACTION, ActionId, RunId
 from wingbeat.core.relation import Relation, RelationType
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.store import actions, recovery, signals
+from wingbeat.store import actions, recovery, run_needs, signals
 from wingbeat.store.database import Transaction
 
 FIELD = "run_spec.relation.related_to"
@@ -21,7 +21,7 @@ async def check(tx: Transaction, relation: Relation, force_rerun: Collection[str
     other = relation.run
     root = await actions.find(tx, ActionId(other, ROOT_ACTION))
     if root is None:
-        raise NotFound(f"{FIELD}: there is no run {other.name!r} in {other.project}/{other.domain}")
+        raise _not_there(other)
     if relation.type is not RelationType.RECOVER:
         return
     if not root.phase.terminal:
@@ -35,6 +35,15 @@ async def check(tx: Transaction, relation: Relation, force_rerun: Collection[str
 
 
 async def recover(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
-    """The run of `root`, which is new, has what the other one has finished, but for the actions that run again."""
+    """The run of `root`, which is new, has what the other one has finished, but for the actions that run again.
+
+    The other one is kept for as long as this one. Raises NotFound when it was pruned meanwhile.
+    """
+    if not await run_needs.add(tx, root.id.run, relation.run):
+        raise _not_there(relation.run)
     await recovery.copy(tx, relation.run, root, besides=[ROOT_ACTION, *force_rerun])
     await signals.copy(tx, relation.run, root.id.run)
+
+
+def _not_there(run: RunId) -> NotFound:
+    return NotFound(f"{FIELD}: there is no run {run.name!r} in {run.project}/{run.domain}, or it was pruned")
