@@ -149,6 +149,19 @@ def test_a_condition_waits_through_the_death_of_its_server(user: Client) -> None
     assert output(user, run) is True
 
 
+def test_a_run_that_recovers_another_one_asks_nothing_again(user: Client) -> None:
+    needed = user.directory / "needed"
+    (run,) = begun(user, Wanted("approvals.ask_and_need", {"path": str(needed)}))
+    waiting(user, run)
+    user.run("wingbeat", "run", "signal", run.run, "once", "yes")
+    assert outcomes(user, {"run": run})["run"].error
+    needed.touch()
+    again = Started(user.python(f"print(json.dumps(flyte.rerun({run.run!r}, recover=True).name))"))
+    ended = outcomes(user, {"run": again})["run"]
+    assert ended.output is True, ended.text
+    assert [action["status"]["phase"] for action in ended.children] == ["ACTION_PHASE_RECOVERED"]
+
+
 def test_a_webhook_is_told_and_its_answer_signals_the_condition(user: Client, receiver: Receiver) -> None:
     (run,) = begun(user, Wanted("approvals.ask_by_webhook", {"url": receiver.url}))
     wait_for(lambda: len(receiver.posts) == 2, seconds=60, what="the webhook", every=0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import flyte
 import flyte.errors
@@ -25,6 +26,16 @@ async def ask_all() -> list[str]:
 async def ask(name: str) -> bool:
     condition = await flyte.new_condition.aio(name, prompt="Is it good?")
     return await condition.wait.aio()
+
+
+@env.task
+async def ask_and_need(path: str) -> bool:
+    """Fails, once it is answered, as long as there is no such file."""
+    condition = await flyte.new_condition.aio("once")
+    answer = await condition.wait.aio()
+    if not Path(path).exists():
+        raise FileNotFoundError(path)
+    return answer
 
 
 @env.task
