@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.slots import first_slots
 from wingbeat.core.cron import DstGap, DstOverlap
 from wingbeat.core.preview import Slot, annotated, zone_of
-from wingbeat.core.schedule import Every, Schedule, parse, preview
+from wingbeat.core.schedule import Every, Schedule, parse
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 BEFORE_SPRING = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ BERLIN = "Europe/Berlin"
 
 
 def shown(schedule: Schedule, after: datetime, n: int = 3) -> tuple[Slot, ...]:
-    return annotated(schedule, preview(schedule, after, after, n), after=after)
+    return annotated(schedule, first_slots(schedule, after, after, n), after=after)
 
 
 def local(slots: tuple[Slot, ...]) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.slots import first_slots
 from wingbeat.core.cron import Cron, DstGap, DstOverlap
 from wingbeat.core.schedule import (
     Every,
@@ -18,7 +19,6 @@ from wingbeat.core.schedule import (
     last_between,
     next_after,
     parse,
-    preview,
 )
 from wingbeat.errors import InvalidArgument
 
@@ -120,7 +120,7 @@ def test_fixed_rates_count_from_the_start_or_the_deploy(start: int | None, after
 
 def test_intervals_end_with_the_calendar() -> None:
     last = datetime(9999, 12, 1, tzinfo=UTC)
-    assert preview(FixedRate(timedelta(days=20), last), T0, T0, 5) == (last, last + timedelta(days=20))
+    assert first_slots(FixedRate(timedelta(days=20), last), T0, T0, 5) == (last, last + timedelta(days=20))
 
 
 def test_a_fraction_of_a_second_is_dropped_from_anchor_and_start() -> None:
@@ -151,8 +151,8 @@ def test_intervals_are_counted_by_arithmetic() -> None:
 
 
 def test_a_preview_ends_when_the_schedule_does() -> None:
-    assert preview(parse("0 12 * * *"), T0, T0, 2) == (T0 + 12 * HOUR, T0 + 36 * HOUR)
-    assert preview(parse("0 0 31 2 *"), T0, T0, 5) == ()
+    assert first_slots(parse("0 12 * * *"), T0, T0, 2) == (T0 + 12 * HOUR, T0 + 36 * HOUR)
+    assert first_slots(parse("0 0 31 2 *"), T0, T0, 5) == ()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_schedules_survive_being_stored(schedule: Schedule) -> None:
 def test_every_view_of_a_schedule_is_the_same(
     schedule: Schedule, after: datetime, anchor: datetime, minutes: int
 ) -> None:
-    slots = preview(schedule, after, anchor, 40)
+    slots = first_slots(schedule, after, anchor, 40)
     assert list(slots) == sorted(set(slots))
     assert all(slot > after and slot.microsecond == 0 for slot in slots)
     until = (slots[minutes % 40] if slots else after) + minutes * SECOND
@@ -242,7 +242,7 @@ def test_every_view_of_a_schedule_is_the_same(
 def test_intervals_owe_nothing_for_the_time_before_the_anchor(
     schedule: Every | FixedRate, after: datetime, anchor: datetime
 ) -> None:
-    first, second = preview(schedule, after, anchor, 2)
+    first, second = first_slots(schedule, after, anchor, 2)
     assert first > anchor.replace(microsecond=0)
     assert second - first == schedule.period
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.model import History
+from tests.slots import first_slots
 from wingbeat.core.backlog import Backlog
 from wingbeat.core.cron import DstGap, DstOverlap
 from wingbeat.core.ids import TriggerName
-from wingbeat.core.schedule import Every, FixedRate, Schedule, next_after, parse, preview
+from wingbeat.core.schedule import Every, FixedRate, Schedule, next_after, parse
 from wingbeat.core.trigger import LIVE, Deployment, Firing, catch_up, due, moved, owed, redeployed
 
 NAME = TriggerName("p", "d", "t", "n")
@@ -42,7 +43,7 @@ class Life:
     def step_to_slot(self, number: int) -> None:
         """To the very moment, where mistakes of one instant show."""
         if self.firing.schedule:
-            for slot in preview(self.firing.schedule, self.now, self.firing.anchor, number):
+            for slot in first_slots(self.firing.schedule, self.now, self.firing.anchor, number):
                 self.step(slot - self.now)
 
     def decide(self, limit: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, EVERY_MINUTE, TASK, deploy_task, trigger
+from tests.ledger import newest_entries
 from wingbeat.core.action import ErrorKind, Failure, Outcome, Phase, Success
 from wingbeat.core.ids import Scope, TaskId
 from wingbeat.core.policy import CatchUp, Overlap, Policies
@@ -21,7 +22,7 @@ from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored_actions
-from wingbeat.store import fires, firings, pauses, unfinished
+from wingbeat.store import firings, pauses, unfinished
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
@@ -73,7 +74,7 @@ class Triggers:
     async def ledger(self, name: str = "tick") -> list[tuple[str, float, float]]:
         """Outcome, first and last slot of each row in minutes since T0, by slot."""
         trigger_id = await self.id(name)
-        rows = await self.database.read(lambda tx: fires.latest(tx, trigger_id, limit=1000))
+        rows = await self.database.read(lambda tx: newest_entries(tx, trigger_id, limit=1000))
         found = [
             (fire.outcome.value, (fire.first_slot - T0) / MINUTE, (fire.last_slot - T0) / MINUTE)
             for _, fire in rows
@@ -413,7 +414,7 @@ async def covered(of: Triggers, task: TaskId) -> None:
     """Each slot up to the last decision is in the ledger or the backlog, once; deploys leave no gap."""
     trigger_id = await of.id_of(task)
     now = (await of.database.write(lambda tx: firings.lock(tx, [trigger_id])))[trigger_id]
-    rows = await of.database.read(lambda tx: fires.latest(tx, trigger_id, limit=10_000))
+    rows = await of.database.read(lambda tx: newest_entries(tx, trigger_id, limit=10_000))
     owed = await of.database.read(lambda tx: firings.backlogs(tx, [trigger_id]))
     spans = [
         (fire.first_slot - timedelta(microseconds=1), fire.last_slot, fire.count)

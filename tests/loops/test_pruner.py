@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import deploy_task, trigger
+from tests.ledger import newest_entries
 from wingbeat.blobs.directory import Directory
 from wingbeat.loops.pruner import ABANDONED, BATCH, PAUSE_SECONDS, REST_SECONDS, Pruner
 from wingbeat.operations import retention
@@ -74,7 +75,7 @@ async def test_the_ledger_shrinks_to_its_age(database: Database, clock: FakeCloc
         await database.write(decide)
         clock.forward(DAY)
     await pruner(database, *retention.rules(ledger=2 * DAY, revisions=None, events=None, cache=None)).tick()
-    left = await database.read(lambda tx: fires.latest(tx, 1, limit=10))
+    left = await database.read(lambda tx: newest_entries(tx, 1, limit=10))
     assert [at for at, _ in left] == [T0 + 2 * DAY, T0 + DAY]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, trigger
+from tests.ledger import newest_entries
 from wingbeat.core.action import Success
 from wingbeat.core.ids import RunId, fire_name
 from wingbeat.core.policy import Overlap, Policies
@@ -16,7 +17,7 @@ from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, firing, projects, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import fires, firings, runs, timetables
+from wingbeat.store import firings, runs, timetables
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
@@ -47,7 +48,7 @@ async def trigger_id(database: Database, name: str = "tick") -> int:
 async def slots(database: Database, outcome: str = "fired", name: str = "tick") -> list[float]:
     """Minutes since T0 of the slots of a trigger with this outcome, in order."""
     found = await trigger_id(database, name)
-    rows = await database.read(lambda tx: fires.latest(tx, found, limit=10_000))
+    rows = await database.read(lambda tx: newest_entries(tx, found, limit=10_000))
     return sorted((fire.first_slot - T0) / MINUTE for _, fire in rows if fire.outcome == outcome and fire.first_slot)
 
 
@@ -194,7 +195,7 @@ async def test_what_can_never_start_is_missed_with_the_reason(database: Database
     assert await slots(database) == []
     assert await slots(database, "missed") == [1]
     found = await trigger_id(database)
-    ((_, fire),) = await database.read(lambda tx: fires.latest(tx, found, limit=9))
+    ((_, fire),) = await database.read(lambda tx: newest_entries(tx, found, limit=9))
     assert "archived" in fire.reason
 
 
@@ -327,7 +328,7 @@ async def test_nothing_fires_after_a_pause_or_a_deletion_not_even_what_was_late(
     await scheduler(database, clock).tick()
     assert await run_count(database) == fired
     found = await trigger_id(database)
-    rows = await database.read(lambda tx: fires.latest(tx, found, limit=100))
+    rows = await database.read(lambda tx: newest_entries(tx, found, limit=100))
     assert sum(fire.count for _, fire in rows) == 10
     assert "deactivated before it could fire" in {fire.reason for _, fire in rows}
 

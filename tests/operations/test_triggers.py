@@ -5,13 +5,14 @@ import pytest
 
 from tests.conftest import T0, FakeClock
 from tests.deployed import DOMAINS, EVERY_MINUTE, TASK, deploy_task, trigger
+from tests.ledger import newest_entries
 from wingbeat.core.ids import TriggerName
 from wingbeat.core.listing import ListQuery
 from wingbeat.core.schedule import FixedRate, parse
 from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.errors import Conflict, NotFound
 from wingbeat.operations import triggers
-from wingbeat.store import fires, firings, timetables, trigger_lists
+from wingbeat.store import firings, timetables, trigger_lists
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Body, Database
 from wingbeat.store.fires import Outcome
@@ -41,7 +42,7 @@ async def next_fire_minutes(database: Database, trigger_id: int) -> float | None
 
 
 async def ledger(database: Database, trigger_id: int) -> list[tuple[str, int, str]]:
-    rows = await database.read(lambda tx: fires.latest(tx, trigger_id, limit=100))
+    rows = await database.read(lambda tx: newest_entries(tx, trigger_id, limit=100))
     return [(fire.outcome.value, fire.count, fire.reason) for _, fire in rows]
 
 

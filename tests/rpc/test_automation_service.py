@@ -209,6 +209,8 @@ async def test_a_repeated_request_starts_one_run(clients: Clients) -> None:
     again = await clients.ours.fire_trigger(request, headers=headers)
     assert first.run == again.run
     assert len((await clients.ours.list_fires(pb.ListFiresRequest(name=NAME))).fires) == 1
+    await clients.flyte.delete_triggers(trigger_service_pb2.DeleteTriggersRequest(names=[NAME]))
+    assert (await clients.ours.fire_trigger(request, headers=headers)).run == first.run, "the answer was lost before"
 
 
 async def test_a_pause_says_why_and_until_when(clients: Clients) -> None:

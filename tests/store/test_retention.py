@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import T0, FakeClock
 from tests.deployed import DOMAINS, deploy_task, trigger
 from tests.explained import Explained
+from tests.ledger import newest_entries
 from tests.queued_runs import enqueue, root_of
 from wingbeat.core.trigger import Trigger
 from wingbeat.operations import triggers
@@ -57,7 +58,7 @@ async def find(tx: Transaction, name: str) -> Trigger:
 
 async def entries(database: Database, name: str = "tick") -> list[datetime]:
     async def body(tx: Transaction) -> list[datetime]:
-        return [at for at, _ in await fires.latest(tx, (await find(tx, name)).id, limit=100)]
+        return [at for at, _ in await newest_entries(tx, (await find(tx, name)).id, limit=100)]
 
     return await database.read(body)
 

@@ -112,11 +112,6 @@ def between(
     return tuple(islice(takewhile(lambda slot: slot <= until, _slots(schedule, after, anchor)), limit))
 
 
-def preview(schedule: Schedule, after: datetime, anchor: datetime, n: int) -> tuple[datetime, ...]:
-    """The next `n` slots after `after`, or as many as there are."""
-    return tuple(islice(_slots(schedule, after, anchor), n))
-
-
 def count_between(schedule: Schedule, after: datetime, until: datetime, anchor: datetime) -> int:
     """How many slots there are in (after, until]; the cost does not grow with their number."""
     if until <= after:

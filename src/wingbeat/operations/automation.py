@@ -10,7 +10,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Deployment, Firing, Trigger, redeployed
 from wingbeat.errors import InvalidArgument, NotFound
-from wingbeat.operations import pauses, projects, runs, tasks, triggers
+from wingbeat.operations import projects, runs, tasks, triggers
 from wingbeat.operations.runs import RunDefaults, RunRequest
 from wingbeat.store import fire_lists, timetables
 from wingbeat.store import pauses as stored_pauses
@@ -65,7 +65,7 @@ class Diff:
 
 async def preview_trigger(tx: Transaction, name: TriggerName, *, after: datetime | None, n: int) -> Preview:
     """The next slots, as if the trigger were active. Raises NotFound, FailedPrecondition."""
-    trigger = await pauses.find(tx, name)
+    trigger = await triggers.usable(tx, name)
     firing = (await timetables.find_many(tx, [trigger.id]))[trigger.id].firing
     since = max(firing.decided_until, after or tx.now) if trigger.active else after or tx.now
     return Preview(upcoming(firing, since, n), zone_of(firing.schedule), not trigger.active)
@@ -95,12 +95,14 @@ async def states(tx: Transaction, names: Sequence[TriggerName], *, last_fires: i
 async def fire(
     tx: Transaction, name: TriggerName, request: RunRequest, *, defaults: RunDefaults, domains: Domains, fresh_name: str
 ) -> Run:
-    """Start a run of the trigger now; a request that is repeated gets its first run.
+    """Start a run of the trigger now; a request that is repeated gets its first run, whatever became of the trigger.
 
     Raises NotFound, FailedPrecondition, InvalidArgument.
     """
-    await _checked(tx, name, request)
-    root = await runs.create(tx, request, defaults=defaults, domains=domains, fresh_name=fresh_name)
+    root = await runs.repeated(tx, request)
+    if root is None:
+        await _checked(tx, name, request)
+        root = await runs.create(tx, request, defaults=defaults, domains=domains, fresh_name=fresh_name)
     run = await stored_runs.find(tx, root.id.run)
     if run is None:
         raise NotFound(f"run {root.id.run.name!r} is not kept any more")
@@ -141,7 +143,7 @@ async def roll_back(
 
     Raises NotFound, FailedPrecondition, and Conflict when `expected_revision` is given and not the latest.
     """
-    trigger = await pauses.find(tx, name)
+    trigger = await triggers.usable(tx, name)
     old = await _at(tx, trigger, revision)
     paused = (await stored_pauses.find_many(tx, [trigger.id])).get(trigger.id)
     wanted = wire.redeployment(old, active=trigger.active)
@@ -161,7 +163,7 @@ async def going(tx: Transaction, scope: Scope | None) -> list[tuple[TriggerName,
 
 
 async def _checked(tx: Transaction, name: TriggerName, request: RunRequest) -> tuple[Trigger, runs.Runnable]:
-    trigger = await pauses.find(tx, name)
+    trigger = await triggers.usable(tx, name)
     task = await tasks.get(tx, TaskId(name.project, name.domain, name.task, trigger.task_version))
     unknown = wire.unknown_inputs(request.inputs, task_spec=task.spec)
     if unknown:

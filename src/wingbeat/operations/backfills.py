@@ -15,7 +15,7 @@ from wingbeat.core.preview import Slot, annotated
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing, Trigger
 from wingbeat.errors import NotFound
-from wingbeat.operations import pauses, projects, runs, tasks
+from wingbeat.operations import projects, runs, tasks, triggers
 from wingbeat.operations.firing import PERMANENT, SOURCE, Firer, cause_of
 from wingbeat.operations.lines import LeftOut
 from wingbeat.operations.runs import RunOrder
@@ -62,7 +62,7 @@ class Progress:
 
 async def plan(tx: Transaction, name: TriggerName, wanted: Wanted) -> Plan:
     """Nothing is written. Raises NotFound, FailedPrecondition, InvalidArgument."""
-    trigger = await pauses.find(tx, name)
+    trigger = await triggers.usable(tx, name)
     firing = (await timetables.find_many(tx, [trigger.id]))[trigger.id].firing
     return await _plan(tx, firing, deciding.planned(firing, wanted, backfill_id="", by="", now=tx.now))
 
@@ -71,7 +71,7 @@ async def start(
     tx: Transaction, name: TriggerName, wanted: Wanted, *, backfill_id: str, by: str
 ) -> tuple[Backfill, Plan]:
     """Runs follow: `advance` starts them. Raises like `plan`."""
-    trigger = await pauses.find(tx, name)
+    trigger = await triggers.usable(tx, name)
     firing = (await firings.lock(tx, [trigger.id]))[trigger.id]
     backfill = deciding.planned(firing, wanted, backfill_id=backfill_id, by=by, now=tx.now)
     await backfills.insert(tx, backfill)

@@ -6,28 +6,13 @@ Whatever else changes the trigger ends the pause, too: its own end then changes 
 from datetime import datetime
 
 from wingbeat.core.ids import TriggerName
-from wingbeat.core.trigger import Trigger
-from wingbeat.errors import FailedPrecondition, InvalidArgument
+from wingbeat.errors import InvalidArgument
 from wingbeat.operations import triggers
 from wingbeat.store import firings, pauses
 from wingbeat.store import triggers as stored
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Transaction
 from wingbeat.store.pauses import Pause
-
-
-async def find(tx: Transaction, name: TriggerName) -> Trigger:
-    """A trigger that something can be done with.
-
-    Raises NotFound for one that never was, FailedPrecondition for one that is deleted.
-    """
-    trigger = await triggers.get(tx, name, deleted=True)
-    if trigger.deleted_at is not None:
-        raise FailedPrecondition(
-            f"trigger {name.name!r} of task {name.task!r} was deleted at {trigger.deleted_at:%Y-%m-%d %H:%M:%SZ}:"
-            " deploy it again first"
-        )
-    return trigger
 
 
 async def pause(tx: Transaction, name: TriggerName, *, reason: str, until: datetime | None, by: str) -> None:
@@ -37,7 +22,7 @@ async def pause(tx: Transaction, name: TriggerName, *, reason: str, until: datet
     """
     if until is not None and until <= tx.now:
         raise InvalidArgument(f"until is {until.isoformat()}: it must be later than now, {tx.now.isoformat()}")
-    trigger = await find(tx, name)
+    trigger = await triggers.usable(tx, name)
     await triggers.set_active(tx, [name], False, by=by)
     paused = (await stored.find_many(tx, [trigger.id]))[trigger.id]
     await pauses.put(tx, Pause(paused.id, paused.revision, reason, until, by, tx.now))
@@ -46,7 +31,7 @@ async def pause(tx: Transaction, name: TriggerName, *, reason: str, until: datet
 
 async def resume(tx: Transaction, name: TriggerName, *, by: str) -> None:
     """Activate; the time of the pause is not caught up. Raises NotFound, FailedPrecondition."""
-    trigger = await find(tx, name)
+    trigger = await triggers.usable(tx, name)
     await triggers.set_active(tx, [name], True, by=by)
     await pauses.remove(tx, trigger.id)
 

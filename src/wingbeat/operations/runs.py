@@ -118,9 +118,9 @@ async def create(
 
     Raises InvalidArgument, NotFound, FailedPrecondition, and AlreadyExists for a name that is taken.
     """
-    repeated = await _repeated(tx, request)
-    if repeated is not None:
-        return repeated
+    first = await repeated(tx, request)
+    if first is not None:
+        return first
     await projects.require_active(tx, request.scope.project, request.scope.domain, domains=domains)
     task, trigger = await _resolve(tx, request.wanted)
     planned = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=request.name or fresh_name)
@@ -129,16 +129,30 @@ async def create(
         await recovery.check(tx, request.relation, request.force_rerun)
     if not await runs.insert_if_free(tx, run):
         # The same request may have arrived twice at once: then the other one was faster.
-        repeated = await _repeated(tx, request)
-        if repeated is None:
+        first = await repeated(tx, request)
+        if first is None:
             raise AlreadyExists(f"run {run.id.name!r} exists already in {run.id.project}/{run.id.domain}")
-        return repeated
+        return first
     if trigger is not None:
         await triggers.record_manual_fire(tx, trigger, run)
     (root,) = await _enqueue(tx, [run])
     if request.relation is not None and request.relation.type is RelationType.RECOVER:
         await recovery.recover(tx, root, request.relation, request.force_rerun)
     return root
+
+
+async def repeated(tx: Transaction, request: RunRequest) -> Action | None:
+    if request.request_id is None:
+        return None
+    run = await runs.find_by_request(tx, request.scope, request.request_id)
+    if run is None:
+        return None
+    if request.name not in (None, run.name):
+        raise InvalidArgument(
+            f"request id {request.request_id!r} has started run {run.name!r} and cannot start {request.name!r} too:"
+            " a new request needs a new id"
+        )
+    return await actions.find(tx, ActionId(run, ROOT_ACTION))
 
 
 async def start(tx: Transaction, planned: Sequence[Run]) -> None:
@@ -191,20 +205,6 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
             task, asked, order.scope, uploaded or inputs or b"", kickoff_arg=offer.kickoff_arg, start_time=start_time
         ),
     )
-
-
-async def _repeated(tx: Transaction, request: RunRequest) -> Action | None:
-    if request.request_id is None:
-        return None
-    run = await runs.find_by_request(tx, request.scope, request.request_id)
-    if run is None:
-        return None
-    if request.name not in (None, run.name):
-        raise InvalidArgument(
-            f"request id {request.request_id!r} has started run {run.name!r} and cannot start {request.name!r} too:"
-            " a new request needs a new id"
-        )
-    return await actions.find(tx, ActionId(run, ROOT_ACTION))
 
 
 async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -> tuple[Runnable, Trigger | None]:

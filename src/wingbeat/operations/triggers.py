@@ -24,7 +24,7 @@ from wingbeat.core.trigger import (
     ripe_at,
     undecided_slots,
 )
-from wingbeat.errors import Conflict, NotFound
+from wingbeat.errors import Conflict, FailedPrecondition, NotFound
 from wingbeat.operations import projects
 from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store.changes import SCHEDULE
@@ -53,6 +53,20 @@ async def get(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> T
     trigger = await triggers.find(tx, name, deleted=deleted)
     if trigger is None:
         raise NotFound(f"task {name.task!r} has no trigger {name.name!r} in {name.project}/{name.domain}")
+    return trigger
+
+
+async def usable(tx: Transaction, name: TriggerName) -> Trigger:
+    """A trigger that something can be done with.
+
+    Raises NotFound for one that never was, FailedPrecondition for one that is deleted.
+    """
+    trigger = await get(tx, name, deleted=True)
+    if trigger.deleted_at is not None:
+        raise FailedPrecondition(
+            f"trigger {name.name!r} of task {name.task!r} was deleted at {trigger.deleted_at:%Y-%m-%d %H:%M:%SZ}:"
+            " deploy it again first"
+        )
     return trigger
 
 

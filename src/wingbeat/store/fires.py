@@ -134,19 +134,6 @@ async def fired_slots(tx: Transaction, trigger_id: int, slots: Sequence[datetime
     return found
 
 
-async def latest(tx: Transaction, trigger_id: int, *, limit: int) -> list[tuple[datetime, Fire]]:
-    """The newest entries of a trigger's ledger with the moments they were decided, newest first."""
-    rows = await tx.fetch(
-        f"""
-        SELECT {", ".join(_TYPES)} FROM fire
-         WHERE trigger_id = $1 ORDER BY decided_at DESC, kind, key DESC LIMIT $2
-        """,
-        trigger_id,
-        limit,
-    )
-    return [(from_micros(row["decided_at"]), fire_of(row)) for row in rows]
-
-
 def fire_of(row: Row) -> Fire:
     """From a row with `COLUMNS`."""
     return Fire(
