@@ -117,7 +117,7 @@ class Simulation:
             self.histories.append(History(trigger(f"t{number}", task=TASKS[2 * (number % 2)]).name))
         for _ in range(programs):
             await self.start_program(self.scheduler)
-        await self.start_program(lambda database: Backfiller(database, FIRER))
+        await self.start_program(self.backfiller)
         await self.start_program(Resumer)
 
     async def close(self) -> None:
@@ -130,6 +130,9 @@ class Simulation:
 
     def scheduler(self, database: Database) -> Scheduler:
         return Scheduler(database, FIRER, pace=self.pace, steady=self.clock.steady, metrics=self.metrics)
+
+    def backfiller(self, database: Database) -> Backfiller:
+        return Backfiller(database, FIRER, self.metrics)
 
     async def start_program(self, loop_on: Callable[[Database], Loop]) -> Program:
         self._started += 1
@@ -253,7 +256,7 @@ class Simulation:
             check(not over, f"the pause of {history.name.name} does not end", held)
 
     async def _finish_backfills(self) -> None:
-        backfiller = await self.start_program(lambda database: Backfiller(database, FIRER))
+        backfiller = await self.start_program(self.backfiller)
         for _ in range(1 + max((len(each.slots) for each in self.backfills.values()), default=0)):
             await backfiller.round()
             await self.observe()
