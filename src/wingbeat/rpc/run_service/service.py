@@ -32,7 +32,6 @@ DEFAULT_REASON = "User requested abort"
 
 class Runs(RunService):
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "WatchGroups": "runs are not counted by task yet",
         "GetActionData": "deprecated: use DataProxyService/GetActionData",
     }
 
@@ -106,6 +105,9 @@ class Runs(RunService):
 
     def watch_runs(self, request: pb.WatchRunsRequest, ctx: Context) -> AsyncIterator[pb.WatchRunsResponse]:
         return self._watches.runs(request)
+
+    def watch_groups(self, request: pb.WatchGroupsRequest, ctx: Context) -> AsyncIterator[pb.WatchGroupsResponse]:
+        return self._watches.groups(request)
 
     def watch_cluster_events(
         self, request: pb.WatchClusterEventsRequest, ctx: Context

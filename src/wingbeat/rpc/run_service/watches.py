@@ -11,7 +11,7 @@ from wingbeat.core.action import Action
 from wingbeat.core.ids import AttemptId, RunId
 from wingbeat.core.listing import ListQuery
 from wingbeat.operations.current import get
-from wingbeat.rpc.run_service import details, requests
+from wingbeat.rpc.run_service import details, groups, requests
 from wingbeat.rpc.run_service.all_runs import AllRuns
 from wingbeat.rpc.run_service.feeds import Feeds
 from wingbeat.rpc.run_service.run_feed import COALESCE_SECONDS, RunFeed
@@ -87,6 +87,18 @@ class Watches:
                         yield _response(page.items)
                     elif changed:
                         yield _response(changed)
+
+    async def groups(self, request: pb.WatchGroupsRequest) -> AsyncIterator[pb.WatchGroupsResponse]:
+        """All groups, then those that change. Ends at once with an end date, never without. Raises InvalidArgument."""
+        wanted = groups.wanted(request)
+        if wanted.window.end is not None:
+            async with closing(groups.once(self._database, wanted)) as messages:
+                async for message in messages:
+                    yield message
+            return
+        async with self._all_runs.of(None) as feed, closing(groups.followed(self._database, wanted, feed)) as messages:
+            async for message in messages:
+                yield message
 
     async def cluster_events(
         self, request: pb.WatchClusterEventsRequest
