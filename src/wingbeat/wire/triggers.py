@@ -8,6 +8,7 @@ from wingbeat.core import policy
 from wingbeat.core import schedule as schedules
 from wingbeat.core.cron import Cron
 from wingbeat.core.ids import TaskId, TriggerName
+from wingbeat.core.launch import inputs_object
 from wingbeat.core.policy import Policies
 from wingbeat.core.schedule import RateUnit, Schedule
 from wingbeat.core.trigger import Deployment, Revision, Trigger
@@ -52,7 +53,10 @@ def task_trigger(task: TaskId, trigger: task_definition_pb2.TaskTrigger) -> Depl
 
 
 def details(trigger: Trigger) -> trigger_definition_pb2.TriggerDetails:
+    """Its inputs are named as a file: the SDK reads them there when somebody fires it with other values for some."""
     spec = trigger_definition_pb2.TriggerSpec.FromString(trigger.spec)
+    if spec.offloaded_input_data.uri:
+        spec.offloaded_input_data.uri = inputs_object(spec.offloaded_input_data.uri)
     spec.active = trigger.active
     spec.task_version = trigger.task_version
     spec.description = trigger.description
