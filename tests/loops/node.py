@@ -69,6 +69,7 @@ class OneNode:
                 await asyncio.sleep(0)
 
     async def kill(self) -> None:
+        await self.dispatcher.stop()
         if self._follow is not None:
             self._follow.cancel()
             with contextlib.suppress(asyncio.CancelledError):

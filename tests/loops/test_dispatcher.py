@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,11 @@ from tests.loops.node import OneNode, blobs_in
 from tests.queued_runs import attempt_key, enqueue, root, root_of, task_spec
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Phase
+from wingbeat.core.launch import ExitReason, Launch
+from wingbeat.core.retry import SYSTEM_RETRIES
 from wingbeat.errors import Unavailable
+from wingbeat.loops import launches
+from wingbeat.loops.dispatcher import Dispatcher
 from wingbeat.operations import ending
 from wingbeat.store import actions as stored
 from wingbeat.store.database import Database
@@ -131,12 +136,11 @@ class AwayBlobs(Blobs):
         return await super().put(where, data, overwrite=overwrite)
 
 
-@pytest.mark.parametrize("error", [Unavailable("the bucket is away"), RuntimeError("a bug")])
 async def test_when_the_outside_is_away_the_action_waits_longer_each_time(
-    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock, error: Exception
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock
 ) -> None:
     await database.write(lambda tx: enqueue(tx, "r1"))
-    async with OneNode(database, executor, AwayBlobs(blobs, 3, error)) as node:
+    async with OneNode(database, executor, AwayBlobs(blobs, 3, Unavailable("the bucket is away"))) as node:
         waits: list[float] = []
         for _ in range(3):
             await node.dispatcher.tick()
@@ -181,3 +185,78 @@ async def test_what_may_run_already_is_not_given_away_because_the_outside_is_awa
         assert await restarted.dispatcher.tick() is None
     assert executor.asked == [attempt_key("r1")] * 2
     assert list(executor.launches) == [attempt_key("r1")]
+
+
+async def test_what_fails_here_without_a_reason_is_tried_again_and_fails_in_the_end(
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    async with OneNode(database, executor, AwayBlobs(blobs, 99, RuntimeError("a bug"))) as node:
+        for _ in range(SYSTEM_RETRIES + 1):
+            assert await phase(database, "r1") is Phase.QUEUED
+            await node.dispatcher.tick()
+            clock.forward(timedelta(minutes=1))
+    assert executor.asked == []
+    assert await phase(database, "r1") is Phase.FAILED
+    attempts = await database.read(lambda tx: stored.attempts(tx, root_of("r1")))
+    assert len(attempts) == SYSTEM_RETRIES + 1
+    assert attempts[-1].failure is not None
+    assert "RuntimeError" in attempts[-1].failure.message
+
+
+class SlowExecutor(FakeExecutor):
+    """One launch takes as long as the test wants."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self._slow = slow
+        self.goes_on = asyncio.Event()
+
+    async def launch(self, launch: Launch) -> None:
+        if launch.key == self._slow:
+            await self.goes_on.wait()
+        await super().launch(launch)
+
+
+async def test_a_launch_that_takes_long_holds_up_no_other(
+    database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launches.Launches.settle, "__kwdefaults__", {"patience": 0.05})
+    executor = SlowExecutor(attempt_key("slow"))
+    await database.write(lambda tx: enqueue(tx, "slow"))
+    async with OneNode(database, executor, blobs) as node:
+        assert await node.dispatcher.tick() is None
+        await database.write(lambda tx: enqueue(tx, "quick"))
+        await node.dispatcher.tick()
+        assert executor.asked == [attempt_key("quick")]
+        assert node.statuses.asked == {attempt_key("slow")}
+        with database.changes.subscribe(*Dispatcher.TOPICS) as wake:
+            executor.goes_on.set()
+            assert await wake.wait(5)
+        await node.dispatcher.tick()
+        assert executor.asked == [attempt_key("quick"), attempt_key("slow")]
+        assert node.statuses.asked == frozenset()
+
+
+async def test_an_attempt_that_saved_nothing_does_not_hide_what_was_saved_before(
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1"))
+    saved = "s3://wingbeat/p/development/r1/a0/1/_flytecheckpoints"
+    earlier: dict[str, str] = {}
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+        await blobs.put(saved, b"half")
+        for number in (1, 2):
+            await executor.exit(attempt_key("r1", number), ExitReason.LOST)
+            earlier |= {key: previous(launch) for key, launch in executor.launches.items()}
+            await node.round()
+            clock.forward(timedelta(minutes=1))
+            await node.dispatcher.tick()
+        earlier |= {key: previous(launch) for key, launch in executor.launches.items()}
+    assert [earlier[key] for key in sorted(earlier)] == ['""', saved, saved]
+
+
+def previous(launch: Launch) -> str:
+    """Where the attempt looks for what was saved before."""
+    return launch.argv[launch.argv.index("--prev-checkpoint") + 1]

@@ -182,9 +182,12 @@ async def test_an_action_that_only_gets_lost_fails_in_the_end(database: Database
 async def test_a_log_is_kept_whatever_became_of_the_attempt(database: Database) -> None:
     claim = await claim_one(database)
     await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
+    before = await database.read(lambda tx: root(tx, "r"))
     await database.write(lambda tx: actions.keep_log(tx, claim.id, "s3://log"))
     (attempt,) = await attempts(database)
     assert (attempt.phase, attempt.log_uri) == (Phase.ABORTED, "s3://log")
+    # Who watches compares versions.
+    assert (await database.read(lambda tx: root(tx, "r"))).version == before.version + 1
 
 
 async def test_a_claim_is_found_again_while_it_is_current(database: Database) -> None:

@@ -39,8 +39,10 @@ def attempt_of(run: Run, number: int) -> Attempt:
     return Attempt(attempt, Phase.INITIALIZING, "n1", 1, prefix, T0, None, None, None, None)
 
 
-def launch(spec: bytes, run: Run = RUN, number: int = 1, settings: LaunchSettings = SETTINGS):
-    return launch_of(template(spec), action_of(run), run, attempt_of(run, number), settings)
+def launch(
+    spec: bytes, run: Run = RUN, number: int = 1, settings: LaunchSettings = SETTINGS, checkpoint: str | None = None
+):
+    return launch_of(template(spec), action_of(run), run, attempt_of(run, number), settings, checkpoint=checkpoint)
 
 
 def test_the_command_line_is_the_runtimes_own() -> None:
@@ -53,8 +55,8 @@ def test_the_command_line_is_the_runtimes_own() -> None:
     )  # fmt: skip
 
 
-def test_a_second_attempt_finds_the_checkpoints_of_the_first() -> None:
-    argv = launch(task_spec(), number=2).argv
+def test_a_later_attempt_finds_what_an_earlier_one_has_saved() -> None:
+    argv = launch(task_spec(), number=2, checkpoint="s3://wingbeat/p/development/r1/a0/1/_flytecheckpoints").argv
     assert "s3://wingbeat/p/development/r1/a0/1/_flytecheckpoints" in argv
     assert "s3://wingbeat/p/development/r1/a0/2/_flytecheckpoints" in argv
 

@@ -3,7 +3,6 @@
 A launch that may have been accepted is asked for again, never given to another node: the executor knows its keys.
 """
 
-import asyncio
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -17,6 +16,8 @@ from wingbeat.core.launch import Launch, inputs_object, key_of
 from wingbeat.core.retry import OUTSIDE_BACKOFF, jittered
 from wingbeat.errors import InvalidArgument, Unavailable
 from wingbeat.executors.base import Executor
+from wingbeat.loops import checkpoints
+from wingbeat.loops.launches import Launches
 from wingbeat.loops.specs import Specs
 from wingbeat.loops.statuses import EXECUTOR, Statuses
 from wingbeat.operations import actions
@@ -25,6 +26,7 @@ from wingbeat.store import claims, queue
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of, missing_bundle
+from wingbeat.wire.outcome import START_FAILED
 
 MAX_CLAIMS = 32
 """Actions claimed in one transaction."""
@@ -81,22 +83,28 @@ class Dispatcher:
         self._statuses = statuses
         self._chance = chance
         self._launched: set[str] = set()
+        self._launches = Launches(lambda: database.changes.publish([EXECUTOR]))
         self._replays = 0
 
     async def tick(self) -> float | None:
+        failed = await self._launches.settle(patience=0)
         if self._replays != self._statuses.replays:
             # The executor may be another one than before: what is not running yet is asked for again.
             self._replays = self._statuses.replays
             self._launched.clear()
         found = await self._database.write(self._claim)
-        self._statuses.asked = frozenset(key_of(claim.id) for claim in (*found.new, *found.left))
-        beginnings = [*map(self._begin, found.new), *map(self._launch, found.left)]
-        results = await asyncio.gather(*beginnings, return_exceptions=True)
-        self._statuses.asked = frozenset()
-        failed = [result for result in results if isinstance(result, BaseException)]
-        for error in failed:
-            log.warning("launch not accepted", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
+        for claim in found.new:
+            self._launches.add(key_of(claim.id), self._begin(claim))
+        for claim in found.left:
+            self._launches.add(key_of(claim.id), self._launch(claim))
+        self._statuses.asked = self._launches.keys
+        failed += await self._launches.settle()
+        self._statuses.asked = self._launches.keys
         return RETRY_SECONDS if failed else found.pause
+
+    async def stop(self) -> None:
+        """Launch no more. What may have reached the executor is asked for again at the next start."""
+        await self._launches.stop()
 
     async def _claim(self, tx: Transaction) -> _Round:
         held = await queue.held(tx, self._node)
@@ -104,7 +112,7 @@ class Dispatcher:
         left = [
             await actions.find_claim(tx, item.attempt, item.token)
             for item in held
-            if item.phase is Phase.INITIALIZING and key_of(item.attempt) not in self._launched
+            if item.phase is Phase.INITIALIZING and key_of(item.attempt) not in self._launched | self._launches.keys
         ]
         free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
         limit = min(max(free, 0), MAX_CLAIMS)
@@ -125,9 +133,9 @@ class Dispatcher:
             launch = await self._prepare(claim)
         except Unavailable as error:
             await self._release(claim, str(error))
-        except Exception:
+        except Exception as error:
             log.exception("attempt not prepared", key=key_of(claim.id))
-            await self._release(claim, "the attempt could not be prepared: the server's log says why")
+            await self._fail(claim, _unprepared(error))
         else:
             await self._ask(claim, launch)
 
@@ -153,7 +161,8 @@ class Dispatcher:
             bundle = template.code_bundle
             if bundle is not None and self._blobs.owns(bundle) and not await self._blobs.exists(bundle):
                 return missing_bundle(bundle)
-            launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings)
+            checkpoint = await checkpoints.latest(self._blobs, claim.run, claim.id)
+            launch = launch_of(template, claim.action, claim.run, claim.attempt, self._settings, checkpoint=checkpoint)
             if claim.action.parent is None and claim.run.inputs is not None:
                 await self._blobs.put(inputs_object(claim.run.input_uri), claim.run.inputs)
         except InvalidArgument as error:
@@ -162,7 +171,7 @@ class Dispatcher:
 
     async def _fail(self, claim: Claim, failure: Failure) -> None:
         async def body(tx: Transaction) -> None:
-            await actions.finished(tx, claim.id, claim.token, failure, retries=NO_RETRIES, chance=0)
+            await actions.finished(tx, claim.id, claim.token, failure, retries=NO_RETRIES, chance=self._chance())
 
         await self._database.write(body)
 
@@ -176,3 +185,9 @@ class Dispatcher:
             await actions.release(tx, claim.id, claim.token, at=tx.now + delay, why=why)
 
         await self._database.write(body)
+
+
+def _unprepared(error: Exception) -> Failure:
+    """A fault of ours: the action is tried again as after others that are nobody's fault, and fails in the end."""
+    message = f"the attempt could not be prepared ({type(error).__name__}): the server's log says why"
+    return Failure(START_FAILED, ErrorKind.SYSTEM, message, retryable=True)

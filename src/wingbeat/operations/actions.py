@@ -15,7 +15,6 @@ from wingbeat.core.run import Run
 from wingbeat.operations import caching, ending
 from wingbeat.operations.current import by_token, find_attempt, get, of_entry, record
 from wingbeat.store import actions, claims, queue, runs, timers
-from wingbeat.store.changes import run_topic
 from wingbeat.store.database import Transaction
 
 NO_RETRIES = RetryPolicy()
@@ -148,10 +147,11 @@ async def note_cache(tx: Transaction, action_id: ActionId, *, attempt: int, stat
 
 async def keep_log(tx: Transaction, attempt: AttemptId, log_uri: str) -> None:
     """The attempt's whole log is at `log_uri`, however the attempt ended."""
-    found = await find_attempt(tx, attempt)
-    if found is not None and found.log_uri != log_uri:
+    await queue.find(tx, attempt.action)  # the lock
+    action, found = await actions.find(tx, attempt.action), await find_attempt(tx, attempt)
+    if action is not None and found is not None and found.log_uri != log_uri:
         await actions.save_attempt(tx, replace(found, log_uri=log_uri))
-        tx.changed(run_topic(attempt.action.run))
+        await actions.save(tx, action)
 
 
 async def _begin(tx: Transaction, entry: queue.Entry, found: Action | None) -> Claim | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, Phase, after
+from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, after
 from wingbeat.core.condition import TIMED_OUT
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.timer import Timer, TimerKind
@@ -46,7 +46,7 @@ async def expire(tx: Transaction, timer: Timer) -> bool:
 
 async def _queued_too_long(tx: Transaction, timer: Timer, entry: Entry, action: Action) -> bool:
     """Another attempt would wait in the same place: the action is over, whatever retries it has."""
-    if entry.attempt != timer.attempt or action.phase is not Phase.QUEUED:
+    if entry.attempt != timer.attempt or action.phase not in actions.WAITING:
         return False
     message = f"no node took the action within {_words(action.timeouts.queued)}, its max_queued_time"
     await _end(tx, entry, action, _failure(QUEUED_TOO_LONG, message))

@@ -99,6 +99,7 @@ async def running_node(
             statuses,
         )
     finally:
+        await dispatcher.stop()
         await executor.close()
 
 

@@ -17,8 +17,8 @@ from flyteidl2.task import run_pb2, task_definition_pb2
 from google.protobuf.message import DecodeError
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Failure
-from wingbeat.core.ids import AttemptId, RunId
-from wingbeat.core.launch import Launch, inputs_object, key_of, output_prefix, pod_name, render
+from wingbeat.core.ids import RunId
+from wingbeat.core.launch import Launch, inputs_object, key_of, pod_name, render
 from wingbeat.core.retry import Backoff, RetryPolicy
 from wingbeat.core.run import Run
 
@@ -118,12 +118,20 @@ def parse(spec: bytes) -> Template | Failure:
     )
 
 
-def launch_of(template: Template, action: Action, run: Run, attempt: Attempt, settings: LaunchSettings) -> Launch:
-    """Raises InvalidArgument when the run's spec cannot be read."""
+def launch_of(
+    template: Template,
+    action: Action,
+    run: Run,
+    attempt: Attempt,
+    settings: LaunchSettings,
+    *,
+    checkpoint: str | None = None,
+) -> Launch:
+    """`checkpoint` is where an earlier attempt has saved its work. Raises InvalidArgument: the run's spec is broken."""
     run_spec = run_pb2.RunSpec.FromString(run.run_spec)
     return Launch(
         key=key_of(attempt.id),
-        argv=render(template.args, _values(action, run, attempt, run_spec)),
+        argv=render(template.args, _values(action, run, attempt, run_spec, checkpoint)),
         env=_environment(template, action, run, attempt, run_spec, settings),
         image=template.image,
         output_prefix=attempt.output_prefix,
@@ -137,6 +145,11 @@ def launch_of(template: Template, action: Action, run: Run, attempt: Attempt, se
             "task": action.task.id.name,
         },
     )
+
+
+def checkpoint_of(prefix: str) -> str:
+    """Where the attempt with this output prefix saves how far it has come."""
+    return f"{prefix}/_flytecheckpoints"
 
 
 def code_bundle(spec: bytes) -> str | None:
@@ -171,7 +184,9 @@ def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy | Failure:
     return RetryPolicy(strategy.retries, Backoff(backoff.base.ToTimedelta(), backoff.factor or 1.0, cap))
 
 
-def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpec) -> Mapping[str, str]:
+def _values(
+    action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpec, checkpoint: str | None
+) -> Mapping[str, str]:
     """What templates in a command line stand for, by lower-case name."""
     inputs = inputs_object(action.input_uri)
     values = {
@@ -179,8 +194,8 @@ def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpe
         "inputprefix": inputs.removesuffix("/inputs.pb"),
         "outputprefix": attempt.output_prefix,
         "rawoutputdataprefix": _raw_data_prefix(attempt, run_spec),
-        "checkpointoutputprefix": _checkpoints(attempt.output_prefix),
-        "prevcheckpointprefix": _previous_checkpoints(run, attempt.id),
+        "checkpointoutputprefix": checkpoint_of(attempt.output_prefix),
+        "prevcheckpointprefix": checkpoint or _NO_CHECKPOINT,
         "runname": run.id.name,
         "actionname": action.id.name,
         "perretryuniquekey": pod_name(attempt.id),
@@ -193,16 +208,6 @@ def _values(action: Action, run: Run, attempt: Attempt, run_spec: run_pb2.RunSpe
 def _raw_data_prefix(attempt: Attempt, run_spec: run_pb2.RunSpec) -> str:
     base = run_spec.raw_data_storage.raw_data_prefix
     return f"{base.rstrip('/')}/{key_of(attempt.id)}/raw" if base else f"{attempt.output_prefix}/raw"
-
-
-def _previous_checkpoints(run: Run, attempt: AttemptId) -> str:
-    if attempt.number == 1:
-        return _NO_CHECKPOINT
-    return _checkpoints(output_prefix(run.output_base, AttemptId(attempt.action, attempt.number - 1)))
-
-
-def _checkpoints(prefix: str) -> str:
-    return f"{prefix}/_flytecheckpoints"
 
 
 def _environment(

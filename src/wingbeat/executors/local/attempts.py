@@ -155,11 +155,14 @@ class Attempts:
     async def _see_through(self, attempt: _Attempt, spec: Spec) -> None:
         try:
             outcome = await self._outcome(attempt, spec)
-        except OSError as error:
+        except Exception as error:
             # A full disk, say. On disk the attempt stays as it is; a later agent may find more.
             log.exception("attempt given up: path=%s", attempt.action.path)
             outcome = Exit(ExitReason.LOST, ended_at=system_clock(), message=f"the agent lost sight of it: {error}")
-        attempt.log_index.note(system_clock())
+        try:
+            attempt.log_index.note(system_clock())
+        except OSError:
+            log.exception("log not indexed to its end: path=%s", attempt.action.path)
         self._exited(attempt, outcome)
 
     async def _outcome(self, attempt: _Attempt, spec: Spec) -> Exit:
