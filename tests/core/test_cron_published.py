@@ -70,4 +70,4 @@ def test_every_row_is_tested_and_no_reason_to_differ_hides_an_agreement() -> Non
     assert all(sum(kind in row for kind in kinds) == 1 for row in ROWS)
     assert all(("differs" in row) == ("theirs" in row) for row in ROWS)
     assert all(row["theirs"] != row.get("next", row.get("numbers")) for row in ROWS if "differs" in row)
-    assert Counter(row["source"] for row in ROWS) == {"robfig/cron": 100, "cronsim": 202}
+    assert Counter(row["source"] for row in ROWS) == {"robfig/cron": 100, "cronsim": 202, "croniter": 69}
