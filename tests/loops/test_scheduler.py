@@ -1,7 +1,8 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from itertools import count
+from typing import Any, TypeVar
 
 import pytest
 
@@ -13,14 +14,18 @@ from wingbeat.core.ids import RunId, fire_name
 from wingbeat.core.policy import Overlap, Policies
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.schedule import Every, parse
+from wingbeat.errors import Unavailable
+from wingbeat.loops import scheduler as loop
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, firing, projects, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer, Round
 from wingbeat.store import firings, runs, timetables
 from wingbeat.store import triggers as stored
-from wingbeat.store.database import Database, Transaction, open_database
+from wingbeat.store.database import Body, Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
+
+T = TypeVar("T")
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -213,6 +218,31 @@ async def test_more_live_slots_than_a_batch_holds_start_in_one_go(database: Data
     clock.forward(59 * SECOND)
     await scheduler(database, clock).tick()
     assert await run_count(database) == 590
+
+
+async def test_a_batch_that_fails_beside_others_is_fired_in_the_next_round(
+    postgresql_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "BATCH", 2)
+    database = await open_database(postgresql_url, clock)
+    names = [f"t{number}" for number in range(9)]
+    await deploy_task(database, triggers=[trigger(name) for name in names])
+    clock.forward(MINUTE)
+    write, calls = database.write, count(1)
+
+    async def fail_once(body: Body[T]) -> T:
+        if next(calls) == 5:
+            raise Unavailable("the database is busy: try again")
+        return await write(body)
+
+    monkeypatch.setattr(database, "write", fail_once)
+    ours = scheduler(database, clock)
+    with pytest.raises(Unavailable):
+        await ours.tick()
+    assert 2 < await run_count(database) <= 9
+    await ours.tick()
+    assert [await slots(database, name=name) for name in names] == 9 * [[1]]
+    await database.close()
 
 
 async def test_late_slots_up_to_the_very_moment_of_a_redeploy_are_caught_up(

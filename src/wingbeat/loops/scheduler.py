@@ -3,6 +3,7 @@
 Live slots come first; what was late is caught up in between, so many runs in a cycle and no more.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ from wingbeat.telemetry import Metrics
 
 BATCH = 500
 """Triggers in one transaction at most: many enough to be cheap, few enough to hold no lock for long."""
+AT_ONCE = 2
+"""Transactions in a storm, where the database can do several."""
 MIN_SLEEP = 0.01
 """Seconds; what is due and not claimed is in the hands of another scheduler, or waits for a token."""
 HELD_SECONDS = 0.1
@@ -106,13 +109,24 @@ class Scheduler:
         return True
 
     async def _fire_live(self) -> None:
-        while True:
-            granted = self._tokens.take(BATCH, self._steady())
-            if not granted:
-                return
-            done = await self._round(_LIVE, granted)
-            if max(done.claimed, done.decided) < granted:
-                return
+        """Batch by batch; in a storm more than one at once: the database writes one while another is decided."""
+        if await self._fire_batch():
+            at_once = AT_ONCE if self._database.shared else 1
+            endings = await asyncio.gather(*(self._fire_batches() for _ in range(at_once)), return_exceptions=True)
+            for error in (each for each in endings if each):
+                raise error
+
+    async def _fire_batches(self) -> None:
+        while await self._fire_batch():
+            continue
+
+    async def _fire_batch(self) -> bool:
+        """Whether more may be due."""
+        granted = self._tokens.take(BATCH, self._steady())
+        if not granted:
+            return False
+        done = await self._round(_LIVE, granted)
+        return max(done.claimed, done.decided) >= granted
 
     async def _catch_up(self) -> None:
         """Batch by batch, so that a live slot never waits for more than one."""
