@@ -55,8 +55,8 @@ class Outcome:
 
 
 @contextmanager
-def serving(directory: Path, *flows: str, slots: int | None = None) -> Generator[Client]:
-    server = Server(directory / "server", options=_options(directory, slots))
+def serving(directory: Path, *flows: str, slots: int | None = None, queues: Sequence[str] = ()) -> Generator[Client]:
+    server = Server(directory / "server", options=_options(directory, slots, queues))
     server.start()
     client = Client(server, directory / "work")
     try:
@@ -86,9 +86,10 @@ def _drive(client: Client, runs: Mapping[str, Wanted | Started], *options: str) 
     return json.loads(printed.splitlines()[-1])
 
 
-def _options(directory: Path, slots: int | None) -> tuple[str, ...]:
-    if slots is None:
+def _options(directory: Path, slots: int | None, queues: Sequence[str]) -> tuple[str, ...]:
+    executor = ({} if slots is None else {"slots": slots}) | ({"queues": list(queues)} if queues else {})
+    if not executor:
         return ()
     settings = directory / "wingbeat.yaml"
-    settings.write_text(f"executor: {{slots: {slots}}}\n")
+    settings.write_text(json.dumps({"executor": executor}))
     return ("--config", str(settings))

@@ -41,16 +41,9 @@ async def oversleep_once(diary: str) -> int:
     return attempt
 
 
-@env.task(timeout=flyte.Timeout(max_queued_time=timedelta(seconds=1)))
-async def never_begin() -> None:
-    return None
-
-
-@env.task(retries=3, timeout=flyte.Timeout(deadline=timedelta(seconds=4)))
+@env.task(retries=FOR_EVER, timeout=flyte.Timeout(deadline=timedelta(seconds=6)))
 async def fail_for_ever() -> None:
-    if os.environ["FLYTE_ATTEMPT_NUMBER"] == "0":
-        raise ValueError("once")
-    await asyncio.sleep(FOR_EVER)
+    raise ValueError("again")
 
 
 @env.task
@@ -60,7 +53,7 @@ async def stay(diary: str) -> None:
     await asyncio.sleep(FOR_EVER)
 
 
-@env.task(timeout=flyte.Timeout(deadline=timedelta(seconds=8)))
+@env.task(timeout=flyte.Timeout(deadline=timedelta(seconds=12)))
 async def hold(diary: str) -> None:
     """Its child goes with it."""
     await stay(diary)
