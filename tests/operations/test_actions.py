@@ -150,7 +150,7 @@ async def test_an_abort_ends_the_attempt_and_frees_the_node(database: Database) 
 async def test_an_abort_takes_an_action_out_of_the_queue(database: Database) -> None:
     assert await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
     assert not await database.write(lambda tx: ending.abort(tx, root_of("r"), "again"))
-    with pytest.raises(NotFound, match="run 'unknown' has no action 'a0'"):
+    with pytest.raises(NotFound, match="run 'unknown' not found"):
         await database.write(lambda tx: ending.abort(tx, root_of("unknown"), "x"))
     assert await database.write(lambda tx: actions.claim(tx, "n1", 1)) == []
 

@@ -1,7 +1,7 @@
 """What the commands for runs ask of the API."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from flyteidl2.common import identifier_pb2, list_pb2
 from flyteidl2.dataproxy import dataproxy_service_pb2
@@ -15,6 +15,7 @@ from wingbeat.core.action import ActionType, Phase
 from wingbeat.core.ids import ROOT_ACTION
 from wingbeat.core.value import Value
 from wingbeat.errors import NotFound
+from wingbeat.rpc.streams import closing
 from wingbeat.wire import values
 
 NEWEST_FIRST = list_pb2.Sort(key="created_at", direction=list_pb2.Sort.DESCENDING)
@@ -93,6 +94,13 @@ async def signal(api: Api, condition: run_definition_pb2.Action, value: Value) -
         action_id=condition.id, parent_action_name=condition.metadata.parent, payload=values.payload(value)
     )
     await api.runs.signal_event(request)
+
+
+async def changes(api: Api, run: str) -> AsyncGenerator[list[run_definition_pb2.Action]]:
+    """All actions of the run, then each that changes, until the run is over. Raises NotFound."""
+    async with closing(api.runs.watch_actions(pb.WatchActionsRequest(run_id=run_id(api.target, run)))) as stream:
+        async for message in stream:
+            yield [each.action for each in message.enriched_actions]
 
 
 async def abort(api: Api, run: str, action: str, *, reason: str) -> None:

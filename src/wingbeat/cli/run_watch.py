@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from datetime import timedelta
 
 import rich_click as click
+from flyteidl2.workflow.run_definition_pb2 import Action
 from rich.live import Live
 
 from wingbeat.cli import output, run_calls, run_reading
@@ -15,8 +17,11 @@ from wingbeat.cli.target import Target
 from wingbeat.clock import system_clock
 from wingbeat.core.action import Phase
 from wingbeat.errors import Unavailable
+from wingbeat.rpc.pulse import with_pulse
 
 LOOK_SECONDS = 1.0
+FRAME = timedelta(milliseconds=200)
+"""Between two drawings of the tree: a wide run changes faster than anyone can read."""
 PATIENCE_SECONDS = 60.0
 """How long a server that has answered before may be away, as when it is started again."""
 GOOD_ENDS = frozenset({Phase.SUCCEEDED, Phase.RECOVERED})
@@ -41,20 +46,25 @@ async def watch_run(target: Target, run: str, *, as_json: bool) -> bool:
 
 
 async def _looks(api: Api, run: str) -> AsyncGenerator[RunTree]:
-    """The run as it is every second, the last time when it is over."""
+    """The run whenever it changes, and after every second without a change; the last time when it is over."""
     clock = asyncio.get_running_loop().time
     answered: float | None = None
+    known: dict[str, Action] = {}
+    tree: RunTree | None = None
     while True:
         try:
-            tree = run_reading.tree(await run_calls.actions(api, run))
+            async with aclosing(with_pulse(run_calls.changes(api, run), seconds=LOOK_SECONDS)) as changes:
+                async for changed in changes:
+                    known.update({action.id.name: action for action in changed or ()})
+                    if changed:
+                        tree = run_reading.tree(list(known.values()))
+                    if tree is not None:
+                        answered = clock()
+                        yield tree
+                return
         except Unavailable:
             if answered is None or clock() - answered > PATIENCE_SECONDS:
                 raise
-        else:
-            answered = clock()
-            yield tree
-            if Phase[tree.run.phase].terminal:
-                return
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -65,8 +75,12 @@ async def _wait(looks: AsyncGenerator[RunTree]) -> RunTree:
 async def _draw(looks: AsyncGenerator[RunTree]) -> RunTree:
     last = await anext(looks)
     with Live(drawn(last, now=system_clock()), console=output.console(), auto_refresh=False) as live:
+        drawn_at = system_clock()
         async for last in looks:
-            live.update(drawn(last, now=system_clock()), refresh=True)
+            if system_clock() - drawn_at >= FRAME:
+                live.update(drawn(last, now=system_clock()), refresh=True)
+                drawn_at = system_clock()
+        live.update(drawn(last, now=system_clock()), refresh=True)
     return last
 
 

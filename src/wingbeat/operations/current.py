@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.core.action import Action, Attempt, Failure, Phase, PhaseChange
-from wingbeat.core.ids import ActionId, AttemptId
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId
 from wingbeat.errors import NotFound
 from wingbeat.store import actions, clearing, events, queue
 from wingbeat.store.database import Transaction
@@ -28,6 +28,8 @@ async def get(tx: Transaction, action_id: ActionId) -> Action:
         run, pruned_at = action_id.run, await clearing.pruned_at(tx, action_id.run)
         if pruned_at:
             raise NotFound(f"run {run.name!r} was pruned at {pruned_at:%Y-%m-%d %H:%M} UTC, its inputs and outputs too")
+        if action_id.name == ROOT_ACTION:
+            raise NotFound(f"run {run.name!r} not found in {run.project}/{run.domain}")
         raise NotFound(f"run {run.name!r} has no action {action_id.name!r} in {run.project}/{run.domain}")
     return action
 
