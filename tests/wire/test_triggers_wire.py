@@ -6,6 +6,7 @@ from flyteidl2.task import common_pb2, task_definition_pb2
 from flyteidl2.trigger import trigger_definition_pb2, trigger_service_pb2
 
 from tests.deployed import TASK, trigger
+from tests.planting import trigger as as_stored
 from wingbeat.core.cron import Cron, DstGap
 from wingbeat.core.policy import DEFAULTS, Overlap
 from wingbeat.errors import InvalidArgument
@@ -30,6 +31,15 @@ def test_annotations_of_the_run_spec_say_policies() -> None:
     assert deployment.policies.overlap is Overlap.SKIP
     assert isinstance(deployment.schedule, Cron)
     assert deployment.schedule.dst_gap is DstGap.SHIFT
+
+
+@pytest.mark.parametrize("uri", ["s3://b/i", "s3://b/i/", "s3://b/i/inputs.pb"])
+def test_uploaded_inputs_are_named_as_a_file(uri: str) -> None:
+    """The SDK reads them at this very address."""
+    wanted = request({})
+    wanted.spec.offloaded_input_data.uri = uri
+    shown = triggers.details(as_stored(triggers.deployment(wanted)))
+    assert shown.spec.offloaded_input_data.uri == "s3://b/i/inputs.pb"
 
 
 def test_annotations_of_others_are_not_ours() -> None:

@@ -5,7 +5,6 @@ ALTER TABLE action ADD COLUMN cache_policy TEXT;
 ALTER TABLE action ADD COLUMN origin TEXT;
 ALTER TABLE action ADD COLUMN relation_type INTEGER;
 ALTER TABLE action ADD COLUMN related_run TEXT;
-CREATE INDEX action_by_origin ON action (origin) WHERE origin IS NOT NULL;
 
 -- Results that are kept, with the attempt that made them. `used_at` is when one last served, to the hour.
 CREATE TABLE cache_entry (
