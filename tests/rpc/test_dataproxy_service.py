@@ -25,6 +25,7 @@ from wingbeat.operations import projects
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.log_tail import LogTail
 from wingbeat.rpc.service import broken_promises
+from wingbeat.store import upload_uses
 from wingbeat.store.database import Database
 
 SERVICE = "dataproxy.DataProxyService"
@@ -315,3 +316,16 @@ async def test_logs_are_a_stream_of_lines(place: Place) -> None:
     lines = [line for answer in answers for logs in answer.logs for line in logs.lines]
     assert [line.message for line in lines] == ["one\n", "two\n"]
     assert {line.originator for line in lines} == {1}
+
+
+async def test_uploaded_inputs_keep_the_files_that_they_speak_of(place: Place) -> None:
+    file = literals_pb2.Literal(
+        scalar=literals_pb2.Scalar(blob=literals_pb2.Blob(uri="s3://wingbeat/uploads/p/development/01/poem.txt"))
+    )
+    inputs = common_pb2.Inputs(literals=[common_pb2.NamedLiteral(name="poem", value=file)])
+    await place.upload_inputs(
+        task_spec=task_definition_pb2.TaskSpec(task_template=tasks_pb2.TaskTemplate()), inputs=inputs
+    )
+    folders = ["p/development/01", "p/development/02"]
+    used = await place.database.read(lambda tx: upload_uses.used(tx, folders, base_uri="s3://wingbeat"))
+    assert used == {"p/development/01"}

@@ -157,6 +157,11 @@ class Retention(Section):
         description="How long runs are kept after their end, with their inputs, outputs and logs, unless the cache or"
         " another run needs them longer; 0s, the default, is for ever. At least 10m.",
     )
+    uploads: Age = Field(
+        default=None,
+        description="How long uploaded code, files and inputs are kept that no task, trigger or run speaks of which is"
+        " kept; 0s, the default, is for ever. At least 2d.",
+    )
     ledger: Age = Field(
         default=timedelta(days=90),
         description="How long it is known which slots of triggers fired, were skipped or missed; 0s is for ever."

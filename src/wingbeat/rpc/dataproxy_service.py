@@ -26,12 +26,13 @@ from wingbeat.core.ids import ROOT_ACTION, Scope, TaskId
 from wingbeat.core.launch import inputs_object, outputs_object
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
+from wingbeat.core.uploads import OFFLOADED_INPUTS, UPLOADS, spoken_of
 from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import current, projects, tasks, triggers
 from wingbeat.rpc import downloads
 from wingbeat.rpc.log_tail import Batch, LogTail
 from wingbeat.rpc.streams import closing
-from wingbeat.store import runs, signals
+from wingbeat.store import runs, signals, upload_uses
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import actions as wire_actions
 from wingbeat.wire import caching, times, uploads, values
@@ -42,8 +43,6 @@ from wingbeat.wire import triggers as wire_triggers
 
 Context = RequestContext[Any, Any]
 
-UPLOADS = "uploads"
-OFFLOADED_INPUTS = "offloaded-inputs"
 RANDOM_NAME_BYTES = 16
 _NANOSECONDS_PER_MICROSECOND = 1000
 
@@ -102,7 +101,12 @@ class DataProxy(DataProxyService):
         given = wire_inputs.completed(request.inputs, task.defaults)
         base = self._blobs.key(request.base_dir.rstrip("/")) if request.base_dir else UPLOADS
         directory = keys.joined(base, scope.project, scope.domain, OFFLOADED_INPUTS, uploads.content_key(given))
-        await self._blobs.put(inputs_object(directory), given.SerializeToString(deterministic=True))
+        content = given.SerializeToString(deterministic=True)
+        await self._blobs.put(inputs_object(directory), content)
+        files = spoken_of(content)
+        if files:
+            holder = upload_uses.of_upload(directory)
+            await self._database.write(lambda tx: upload_uses.note(tx, holder, files))
         return pb.UploadInputsResponse(
             offloaded_input_data=run_pb2.OffloadedInputData(
                 uri=self._blobs.uri(directory), inputs_hash=caching.inputs_hash(given, task.ignored)

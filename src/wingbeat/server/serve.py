@@ -24,6 +24,7 @@ from wingbeat.http.metrics import Exposition
 from wingbeat.http.outgoing import Outgoing
 from wingbeat.http.router import Router
 from wingbeat.http.token_path import SEGMENT, TokenPath
+from wingbeat.loops import upload_sweeper
 from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.notifier import Notifier
 from wingbeat.loops.pruner import REST_SECONDS, Pruner
@@ -32,6 +33,7 @@ from wingbeat.loops.run_pruner import RunPruner
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.loops.surveyor import Surveyor
 from wingbeat.loops.timekeeper import Timekeeper
+from wingbeat.loops.upload_sweeper import UploadSweeper
 from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunDefaults
@@ -147,10 +149,14 @@ def _pruners(settings: Retention, database: Database, storage: Storage, node: st
     sweep = storage.blobs.directory.sweep if storage.blobs.directory else None
     pruner = Pruner(database, rules, node=node, metrics=metrics, sweep=sweep)
     runs = RunPruner(database, storage.blobs, age=settings.runs, node=node, metrics=metrics)
-    return (
+    loops = [
         Loop("pruner", pruner.tick, idle_seconds=REST_SECONDS),
         Loop("run pruner", runs.tick, RunPruner.TOPICS, idle_seconds=REST_SECONDS),
-    )
+    ]
+    if settings.uploads is not None:
+        sweeper = UploadSweeper(database, storage.blobs, age=settings.uploads, node=node, metrics=metrics)
+        loops.append(Loop("upload sweeper", sweeper.tick, idle_seconds=upload_sweeper.REST_SECONDS))
+    return loops
 
 
 async def _callbacks(database: Database, address: Address) -> Callbacks:

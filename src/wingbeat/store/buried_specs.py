@@ -7,6 +7,7 @@ where it can still be read, and long after, when every run of that time is writt
 from collections.abc import Collection
 from datetime import datetime
 
+from wingbeat.store import upload_uses
 from wingbeat.store.database import Transaction, placeholders, to_micros
 
 _USED = " OR ".join(
@@ -66,4 +67,6 @@ async def settle(tx: Transaction, *, before: datetime, limit: int) -> int:
         *digests,
     )
     await tx.execute(f"DELETE FROM buried_spec WHERE {chosen}", *digests)
+    kept = {row["digest"] for row in await tx.fetch(f"SELECT digest FROM task_spec WHERE {chosen}", *digests)}
+    await upload_uses.forget(tx, [upload_uses.of_spec(digest) for digest in digests if digest not in kept])
     return len(digests)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.core.ids import RunId
-from wingbeat.store import buried_specs
+from wingbeat.store import buried_specs, upload_uses
 from wingbeat.store.database import Row, Transaction, from_micros, to_micros
 from wingbeat.store.filters import Arguments
 
@@ -70,6 +70,7 @@ async def cleared(tx: Transaction, runs: Sequence[RunId]) -> None:
         f"UPDATE run SET cleared_at = $4, run_spec = $5 WHERE {_IS_RUN}",
         [(run.project, run.domain, run.name, to_micros(tx.now), b"") for run in runs],
     )
+    await upload_uses.forget(tx, [upload_uses.of_run(run) for run in runs])
 
 
 async def forget(tx: Transaction, *, before: datetime, limit: int) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from wingbeat.core.ids import ROOT_ACTION
+from wingbeat.store import upload_uses
 from wingbeat.store.database import Transaction, to_micros
 
 _BACKFILLED = "SELECT trigger_id FROM backfill WHERE state IN ('running', 'paused')"
@@ -65,7 +66,7 @@ async def revisions(tx: Transaction, *, before: datetime, after: int, limit: int
     if not triggers:
         return Step(0, None)
     reached = triggers[-1]["trigger_id"]
-    removed = await tx.execute(
+    removed = await tx.fetch(
         """
         DELETE FROM trigger_revision WHERE (trigger_id, revision) IN (
                SELECT r.trigger_id, r.revision
@@ -78,13 +79,15 @@ async def revisions(tx: Transaction, *, before: datetime, after: int, limit: int
                                    WHERE b.trigger_id = r.trigger_id AND b.revision = r.revision
                                      AND b.state IN ('running', 'paused'))
                 ORDER BY r.trigger_id, r.revision LIMIT $4)
+        RETURNING trigger_id, revision
         """,
         after,
         reached,
         to_micros(before),
         limit,
     )
-    return Step(removed, after if removed == limit else reached)
+    await upload_uses.forget(tx, [upload_uses.of_revision(row["trigger_id"], row["revision"]) for row in removed])
+    return Step(len(removed), after if len(removed) == limit else reached)
 
 
 async def events(tx: Transaction, *, before: datetime, after: int, limit: int) -> Step:

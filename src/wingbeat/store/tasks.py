@@ -6,7 +6,8 @@ from wingbeat.core.action import TaskRef
 from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment
-from wingbeat.store import buried_specs
+from wingbeat.core.uploads import spoken_of
+from wingbeat.store import buried_specs, upload_uses
 from wingbeat.store.database import Row, Transaction, from_micros, to_micros
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
 from wingbeat.store.listing import Listing, fetch_page, matching
@@ -80,7 +81,9 @@ _VERSIONS = Listing(
 
 async def put_spec(tx: Transaction, digest: str, spec: bytes) -> None:
     """Remember a spec by its digest; one that is there already stays."""
-    await tx.execute("INSERT INTO task_spec (digest, spec) VALUES ($1, $2) ON CONFLICT DO NOTHING", digest, spec)
+    sql = "INSERT INTO task_spec (digest, spec) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    if await tx.execute(sql, digest, spec):
+        await upload_uses.note(tx, upload_uses.of_spec(digest), spoken_of(spec))
 
 
 async def spec(tx: Transaction, digest: str) -> bytes | None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from wingbeat.core.ids import TaskId, TaskName, TriggerName
 from wingbeat.core.trigger import RevisionAction, Trigger
+from wingbeat.core.uploads import spoken_of
+from wingbeat.store import upload_uses
 from wingbeat.store.database import (
     Row,
     Transaction,
@@ -140,11 +142,13 @@ async def update(tx: Transaction, triggers: Iterable[Trigger]) -> None:
     )
 
 
-async def append_revisions(tx: Transaction, action: RevisionAction, triggers: Iterable[Trigger]) -> None:
+async def append_revisions(tx: Transaction, action: RevisionAction, triggers: Sequence[Trigger]) -> None:
     """Remember what the triggers are now; a revision is never changed again."""
     now = to_micros(tx.now)
     rows = [(trigger.id, trigger.revision, action, *_state(trigger), now) for trigger in triggers]
     await tx.insert("trigger_revision", _REVISION_TYPES, rows)
+    for trigger in triggers:
+        await upload_uses.note(tx, upload_uses.of_revision(trigger.id, trigger.revision), spoken_of(trigger.spec))
 
 
 async def at_revision(tx: Transaction, trigger_id: int, revision: int) -> Trigger | None:

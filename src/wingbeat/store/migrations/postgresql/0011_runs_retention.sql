@@ -27,3 +27,13 @@ CREATE TABLE buried_spec (
 CREATE INDEX buried_spec_by_age ON buried_spec (buried_at);
 CREATE INDEX action_by_spec ON action (spec_digest);
 CREATE INDEX task_by_spec ON task (spec_digest);
+
+-- Who speaks of an upload: specs of tasks, revisions of triggers, inputs. `path` is what follows "uploads/" in a URI, and
+-- perhaps more: what is spoken of is a beginning of it.
+CREATE TABLE upload_use (
+    path TEXT COLLATE "C" NOT NULL,
+    holder TEXT NOT NULL,
+    PRIMARY KEY (path, holder)
+);
+CREATE INDEX upload_use_by_holder ON upload_use (holder);
+CREATE INDEX run_by_upload ON run (input_uri) WHERE inputs IS NULL AND pruned_at IS NULL;
