@@ -35,7 +35,10 @@ RECOVER = Relation(RelationType.RECOVER, SOURCE)
 
 async def start(database: Database, name: str, relation: Relation | None = None, *force_rerun: str) -> Action:
     request = RunRequest(SCOPE, TASK, name=name, relation=relation, force_rerun=force_rerun, caller="ada")
-    return await database.write(lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x"))
+    created = await database.write(
+        lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x")
+    )
+    return created.root
 
 
 async def begin(database: Database) -> Claim:

@@ -38,9 +38,10 @@ REQUEST = RunRequest(SCOPE, TASK, name="mine")
 
 
 async def create(database: Database, request: RunRequest = REQUEST, fresh_name: str = "fresh") -> Action:
-    return await database.write(
+    created = await database.write(
         lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name=fresh_name)
     )
+    return created.root
 
 
 async def count_runs(database: Database) -> int:

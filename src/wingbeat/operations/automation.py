@@ -99,13 +99,13 @@ async def fire(
 
     Raises NotFound, FailedPrecondition, InvalidArgument.
     """
-    root = await runs.repeated(tx, request)
-    if root is None:
+    created = await runs.repeated(tx, request)
+    if created is None:
         await _checked(tx, name, request)
-        root = await runs.create(tx, request, defaults=defaults, domains=domains, fresh_name=fresh_name)
-    run = await stored_runs.find(tx, root.id.run)
+        created = await runs.create(tx, request, defaults=defaults, domains=domains, fresh_name=fresh_name)
+    run = await stored_runs.find(tx, created.root.id.run)
     if run is None:
-        raise NotFound(f"run {root.id.run.name!r} is not kept any more")
+        raise NotFound(f"run {created.root.id.run.name!r} is not kept any more")
     return run
 
 

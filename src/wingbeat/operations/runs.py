@@ -12,12 +12,13 @@ from wingbeat.core.project import Domains
 from wingbeat.core.relation import Relation, RelationType
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
-from wingbeat.errors import AlreadyExists, InvalidArgument
+from wingbeat.errors import AlreadyExists, InvalidArgument, WingbeatError
 from wingbeat.operations import projects, recovery, tasks, triggers
 from wingbeat.store import actions, events, nodes, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
+from wingbeat.store.runs import Listed
 from wingbeat.wire import runs as wire
 from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits, Uploaded
 from wingbeat.wire.unhonoured import SEPARATOR
@@ -113,14 +114,31 @@ class RunRequest:
 
 async def create(
     tx: Transaction, request: RunRequest, *, defaults: RunDefaults, domains: Domains, fresh_name: str
-) -> Action:
-    """Start a run and return its root action; a request that is repeated gets its first run, as it is by now.
+) -> Listed:
+    """Start a run and return it; a request that is repeated gets its first run, as it is by now.
 
     Raises InvalidArgument, NotFound, FailedPrecondition, and AlreadyExists for a name that is taken.
     """
-    first = await repeated(tx, request)
-    if first is not None:
+    try:
+        run, trigger = await _insert(tx, request, defaults=defaults, domains=domains, fresh_name=fresh_name)
+    except WingbeatError:
+        # Whatever has become of what it needs. Hardly any request is repeated, so this is not asked first.
+        first = await repeated(tx, request)
+        if first is None:
+            raise
         return first
+    if trigger is not None:
+        await triggers.record_manual_fire(tx, trigger, run)
+    (root,) = await _enqueue(tx, [run])
+    if request.relation is not None and request.relation.type is RelationType.RECOVER:
+        await recovery.recover(tx, root, request.relation, request.force_rerun)
+    return Listed(root, run.labels)
+
+
+async def _insert(
+    tx: Transaction, request: RunRequest, *, defaults: RunDefaults, domains: Domains, fresh_name: str
+) -> tuple[Run, Trigger | None]:
+    """The run's row alone; when it raises there is none."""
     await projects.require_active(tx, request.scope.project, request.scope.domain, domains=domains)
     task, trigger = await _resolve(tx, request.wanted)
     planned = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=request.name or fresh_name)
@@ -128,20 +146,12 @@ async def create(
     if request.relation is not None:
         await recovery.check(tx, request.relation, request.force_rerun)
     if not await runs.insert_if_free(tx, run):
-        # The same request may have arrived twice at once: then the other one was faster.
-        first = await repeated(tx, request)
-        if first is None:
-            raise AlreadyExists(f"run {run.id.name!r} exists already in {run.id.project}/{run.id.domain}")
-        return first
-    if trigger is not None:
-        await triggers.record_manual_fire(tx, trigger, run)
-    (root,) = await _enqueue(tx, [run])
-    if request.relation is not None and request.relation.type is RelationType.RECOVER:
-        await recovery.recover(tx, root, request.relation, request.force_rerun)
-    return root
+        raise AlreadyExists(f"run {run.id.name!r} exists already in {run.id.project}/{run.id.domain}")
+    return run, trigger
 
 
-async def repeated(tx: Transaction, request: RunRequest) -> Action | None:
+async def repeated(tx: Transaction, request: RunRequest) -> Listed | None:
+    """The run that the same request has started before. Raises InvalidArgument: it asks for another one now."""
     if request.request_id is None:
         return None
     run = await runs.find_by_request(tx, request.scope, request.request_id)
@@ -152,7 +162,8 @@ async def repeated(tx: Transaction, request: RunRequest) -> Action | None:
             f"request id {request.request_id!r} has started run {run.name!r} and cannot start {request.name!r} too:"
             " a new request needs a new id"
         )
-    return await actions.find(tx, ActionId(run, ROOT_ACTION))
+    root = await actions.find(tx, ActionId(run, ROOT_ACTION))
+    return None if root is None else await runs.listed(tx, root)
 
 
 async def start(tx: Transaction, planned: Sequence[Run]) -> None:

@@ -70,7 +70,7 @@ class Transaction(Protocol):
         ...
 
     async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
-        """Insert many rows as one set. Raises Conflict for a taken key."""
+        """Insert rows as one set. Raises Conflict for a taken key, at the latest with the next statement or the end."""
         ...
 
     async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:

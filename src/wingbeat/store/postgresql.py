@@ -16,6 +16,7 @@ from wingbeat.store.changes import Changes
 from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Argument, Body, Row, Value, unique, without_password
 from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
+from wingbeat.store.pending import MAX_ROWS, Insert, statement
 
 T = TypeVar("T")
 
@@ -41,28 +42,42 @@ class PostgresqlTransaction:
         self._connection = connection
         self.now = now
         self.topics: list[str] = []
+        self._pending: list[Insert] = []
 
     async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
+        await self.send_pending()
         return await self._connection.fetch(sql, *args)
 
     async def fetchrow(self, sql: str, *args: Value) -> Row | None:
+        await self.send_pending()
         return await self._connection.fetchrow(sql, *args)
 
     async def execute(self, sql: str, *args: Value) -> int:
+        await self.send_pending()
         status = await self._connection.execute(sql, *args)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
     async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
-        if not rows:
-            return
-        await self._connection.copy_records_to_table(table, columns=list(columns), records=rows)
+        if len(rows) == 1:
+            self._pending.append(Insert(table, columns, rows[0]))
+        if len(rows) > 1 or len(self._pending) == MAX_ROWS:
+            await self.send_pending()
+        if len(rows) > 1:
+            await self._connection.copy_records_to_table(table, columns=list(columns), records=rows)
 
     async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        await self.send_pending()
         await self._connection.executemany(sql, rows)
 
     def changed(self, *topics: str) -> None:
         self.topics.extend(topics)
+
+    async def send_pending(self) -> None:
+        if self._pending:
+            sql, values = statement(self._pending)
+            self._pending.clear()
+            await self._connection.execute(sql, *values)
 
 
 class _Reading(PostgresqlTransaction):
@@ -116,7 +131,9 @@ class PostgresqlDatabase:
             async with self._pool.acquire() as connection:
                 await connection.execute(begin)
                 try:
-                    yield kind(connection, await self._now(connection))
+                    tx = kind(connection, await self._now(connection))
+                    yield tx
+                    await tx.send_pending()
                     await connection.execute("COMMIT")
                 except Exception:
                     await _roll_back(connection)

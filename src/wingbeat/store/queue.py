@@ -74,7 +74,8 @@ class Held:
 
 async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Entries of new runs, or of one run. Raises Conflict when an action is queued already."""
-    turn = await _next_turn(tx, entries[0].attempt.action.run) if entries else 0
+    new = all(entry.attempt.action.name == ROOT_ACTION and entry.attempt.number == 1 for entry in entries)
+    turn = to_micros(tx.now) if new else await _next_turn(tx, entries[0].attempt.action.run)
     rows = [
         (
             *_key(entry.attempt.action),

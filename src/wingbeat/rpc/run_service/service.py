@@ -20,7 +20,6 @@ from wingbeat.rpc.run_service import details, requests
 from wingbeat.rpc.run_service.watches import Watches
 from wingbeat.store import actions, runs
 from wingbeat.store.database import Database, Transaction
-from wingbeat.store.runs import Listed
 from wingbeat.wire import actions as wire
 from wingbeat.wire import listing, values
 
@@ -48,11 +47,9 @@ class Runs(RunService):
         wanted = requests.run_request(request, ctx, caller=self._identify(ctx))
         fresh_name = generated_name(secrets.token_bytes(RANDOM_BYTES))
 
-        async def body(tx: Transaction) -> Listed:
-            root = await create(tx, wanted, defaults=self._defaults, domains=self._domains, fresh_name=fresh_name)
-            return await runs.listed(tx, root)
-
-        created = await self._database.write(body)
+        created = await self._database.write(
+            lambda tx: create(tx, wanted, defaults=self._defaults, domains=self._domains, fresh_name=fresh_name)
+        )
         return pb.CreateRunResponse(run=wire.run(created.root, created.labels))
 
     async def abort_run(self, request: pb.AbortRunRequest, ctx: Context) -> pb.AbortRunResponse:
