@@ -85,6 +85,22 @@ async def test_a_task_that_raises_is_tried_again_as_often_as_it_asked(
     assert all(attempt.log_uri for attempt in attempts)
 
 
+async def test_an_error_too_large_to_read_is_an_error_all_the_same(
+    database: Database, executor: FakeExecutor, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wingbeat.loops.watcher.MAX_ERROR_BYTES", 5)
+    await database.write(lambda tx: enqueue(tx, "r"))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+        await blobs.put(f"{PREFIX}/error.pb", b"123456")
+        await executor.exit(KEY)
+        await node.round()
+    _, (attempt, *_) = await state(database)
+    assert attempt.failure is not None
+    assert attempt.failure.code == "MalformedErrorDocument"
+    assert "has 6 bytes, more than the 5" in attempt.failure.message
+
+
 async def test_an_aborted_action_is_stopped_and_its_log_kept(
     database: Database, executor: FakeExecutor, blobs: Blobs
 ) -> None:

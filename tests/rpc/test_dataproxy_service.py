@@ -234,6 +234,16 @@ class TestGetActionData:
         assert answer.outputs == outputs
         assert answer.outputs_uri == f"{PREFIX}/outputs.pb"
 
+    async def test_data_too_large_for_an_answer_are_where_it_says(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(DataProxyLimits, "max_answer_bytes", 5)
+        await place.database.write(lambda tx: enqueue(tx, "r", inputs=b""))
+        await place.blobs.put(f"{PREFIX}/outputs.pb", b"123456")
+        await place.run_to_the_end()
+        with pytest.raises(RpcError, match=f"failed_precondition: {PREFIX}/outputs.pb has 6 bytes, more than the 5"):
+            await place.data()
+
     async def test_says_which_half_is_gone(self, place: Place) -> None:
         await place.database.write(lambda tx: enqueue(tx, "r", inputs=None))
         with pytest.raises(RpcError, match="not_found: the inputs"):

@@ -15,7 +15,7 @@ from wingbeat.blobs.blob import Blob
 from wingbeat.blobs.directory import Directory
 from wingbeat.blobs.signing import OwnUrls, SignedUpload, SigningKey
 from wingbeat.clock import Clock, system_clock
-from wingbeat.errors import InvalidArgument, NotFound, StartError
+from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound, StartError
 
 BUCKET = "wingbeat"
 """The bucket that the embedded S3 endpoint shows."""
@@ -89,9 +89,12 @@ class Blobs:
         """Store a stream in constant memory; nothing changes when it fails."""
         return await self._backend.write(self._key(where), chunks)
 
-    async def get(self, where: str) -> bytes:
-        """The whole blob; raise NotFound."""
-        return await self._backend.get(self._key(where))
+    async def get(self, where: str, *, at_most: int | None = None) -> bytes:
+        """The whole blob; raise NotFound, and FailedPrecondition when it has more than `at_most` bytes."""
+        key = self._key(where)
+        if at_most is not None and (size := (await self._backend.head(key)).size) > at_most:
+            raise FailedPrecondition(f"{self.uri(key)} has {size} bytes, more than the {at_most} that are read at once")
+        return await self._backend.get(key)
 
     def read(self, where: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to, not including, `end`, in pieces; raise NotFound at the first."""

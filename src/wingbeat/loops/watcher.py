@@ -14,7 +14,7 @@ from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Failure, Outcome, Phase
 from wingbeat.core.launch import ExecutionPhase, Status, key_of
 from wingbeat.core.retry import LOST, Backoff, jittered
-from wingbeat.errors import NotFound, Unavailable
+from wingbeat.errors import FailedPrecondition, NotFound, Unavailable
 from wingbeat.executors.base import Executor
 from wingbeat.loops.specs import Specs
 from wingbeat.loops.statuses import EXECUTOR, Statuses
@@ -24,7 +24,7 @@ from wingbeat.store import queue
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.queue import Held
-from wingbeat.wire.outcome import outcome_of
+from wingbeat.wire.outcome import MAX_ERROR_BYTES, outcome_of, unread
 
 RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(seconds=30))
 """For what could not be settled, an attempt that would not stop among it: again and again, and never given up."""
@@ -91,15 +91,16 @@ class Watcher:
         await self._database.write(body)
 
     async def _outcome(self, held: Held, status: Status) -> Outcome:
-        return outcome_of(
-            status,
-            has_outputs=await self._blobs.exists(f"{held.output_prefix}/outputs.pb"),
-            error_document=await self._error_document(held),
-        )
+        try:
+            document = await self._error_document(held)
+        except FailedPrecondition as error:
+            return unread(str(error))
+        has_outputs = await self._blobs.exists(f"{held.output_prefix}/outputs.pb")
+        return outcome_of(status, has_outputs=has_outputs, error_document=document)
 
     async def _error_document(self, held: Held) -> bytes | None:
         try:
-            return await self._blobs.get(f"{held.output_prefix}/error.pb")
+            return await self._blobs.get(f"{held.output_prefix}/error.pb", at_most=MAX_ERROR_BYTES)
         except NotFound:
             return None
 

@@ -18,7 +18,7 @@ from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
 from wingbeat.core.launch import inputs_object
-from wingbeat.errors import NotFound
+from wingbeat.errors import FailedPrecondition, NotFound
 from wingbeat.operations import actions, children, conditions, current, ending
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import children as stored_children
@@ -120,9 +120,11 @@ class Actions(ActionsService):
         if trace.phase is not Phase.FAILED:
             return None
         try:
-            return outcome.reported(await self._blobs.get(trace.error_uri))
+            return outcome.reported(await self._blobs.get(trace.error_uri, at_most=outcome.MAX_ERROR_BYTES))
         except NotFound:
             return None
+        except FailedPrecondition as error:
+            return outcome.unread(str(error))
 
 
 _SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.ControlMessage(sentinel=True))

@@ -50,6 +50,8 @@ _NANOSECONDS_PER_MICROSECOND = 1000
 @dataclass(frozen=True, slots=True)
 class DataProxyLimits:
     max_upload_bytes: int = 100 * 1024 * 1024
+    max_answer_bytes: int = 32 * 1024 * 1024
+    """Of inputs, and of outputs, that an answer holds."""
     max_expiry: timedelta = timedelta(hours=1)
     """The longest life of a signed URL, and the life of one that asks for none."""
 
@@ -202,7 +204,7 @@ class DataProxy(DataProxyService):
 
     async def _read(self, uri: str, name: str) -> bytes:
         try:
-            return await self._blobs.get(uri)
+            return await self._blobs.get(uri, at_most=self._limits.max_answer_bytes)
         except NotFound:
             raise NotFound(f"{name} are no longer in storage") from None
 

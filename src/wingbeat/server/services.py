@@ -68,7 +68,7 @@ def services(
         storage.blobs,
         LogTail(database, storage.blobs, node.executor, node=node.id),
         domains=domains,
-        limits=DataProxyLimits(max_upload_bytes=settings.limits.upload),
+        limits=DataProxyLimits(max_upload_bytes=settings.limits.upload, max_answer_bytes=settings.limits.message),
         public_url=settings.server.public_url,
     )
     return (

@@ -21,6 +21,9 @@ BAD_ERROR_DOCUMENT: Final = "MalformedErrorDocument"
 STORAGE_AWAY: Final = "GenericError"
 """obstore's exception for requests that were never answered, after all the retries that the SDK allows it."""
 
+MAX_ERROR_BYTES = 10 * 1024 * 1024
+"""Of error.pb: far more than any message that people read."""
+
 _KINDS = {
     execution_pb2.ExecutionError.USER: ErrorKind.USER,
     execution_pb2.ExecutionError.SYSTEM: ErrorKind.SYSTEM,
@@ -49,6 +52,12 @@ def reported(document: bytes) -> Failure:
         message=error.message or "the task failed and gave no message",
         retryable=error.kind == execution_pb2.ContainerError.RECOVERABLE,
     )
+
+
+def unread(why: str) -> Failure:
+    """There is an error.pb, and for this reason nobody knows what it says."""
+    message = f"the attempt failed, and its error.pb was not read: {why}"
+    return Failure(BAD_ERROR_DOCUMENT, ErrorKind.SYSTEM, message, retryable=True)
 
 
 def _kind(error: execution_pb2.ContainerError) -> ErrorKind:
