@@ -8,12 +8,14 @@ import pytest
 from connectrpc.errors import ConnectError
 from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.common import identifier_pb2, phase_pb2
-from flyteidl2.core import catalog_pb2, execution_pb2
+from flyteidl2.core import catalog_pb2, execution_pb2, literals_pb2
+from flyteidl2.task import common_pb2
 from flyteidl2.workflow import run_definition_pb2
 
 from tests.conftest import T0
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
 from tests.loops.node import blobs_in
+from tests.planting import integer
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import ErrorKind, Failure, Phase, Success
 from wingbeat.core.ids import Scope
@@ -95,6 +97,55 @@ async def watch(service: Actions, parent: str = "a0") -> AsyncGenerator[tuple[st
 
 async def take(updates: AsyncGenerator[tuple[str, str, str, str]]) -> tuple[str, str, str, str]:
     return await asyncio.wait_for(anext(updates), 5)
+
+
+def cached_task(name: str, lists: list[list[int]], key: str = "k") -> tuple[pb.EnqueueRequest, bytes]:
+    """A request for a cached task, and its inputs."""
+    request = enqueue_task(name)
+    request.action.input_uri = f"s3://wingbeat/{name}"
+    request.action.task.cache_key.value = key
+    request.action.task.spec.task_template.metadata.discoverable = True
+    outer = literals_pb2.Literal()
+    for numbers in lists:
+        outer.collection.literals.add().collection.literals.extend(integer(number) for number in numbers)
+    inputs = common_pb2.Inputs(literals=[common_pb2.NamedLiteral(name="lists", value=outer)])
+    return request, inputs.SerializeToString()
+
+
+async def key_of(database: Database, name: str) -> str:
+    found = await database.read(lambda tx: current.get(tx, wire_actions.action_id(identifier(name))))
+    assert found.cache
+    return found.cache.key
+
+
+async def test_a_task_is_cached_by_the_key_that_its_parent_has_made(
+    database: Database, service: Actions, blobs: Blobs
+) -> None:
+    for name in ("c1", "c2"):
+        request, inputs = cached_task(name, [[1]])
+        await blobs.put(f"{name}/inputs.pb", inputs)
+        await service.enqueue(request, CTX)
+    assert await key_of(database, "c1") == await key_of(database, "c2")
+    await service.enqueue(enqueue_task("c3"), CTX)
+    found = await database.read(lambda tx: current.get(tx, wire_actions.action_id(identifier("c3"))))
+    assert found.cache is None
+
+
+async def test_nested_lists_that_the_sdk_takes_for_each_other_are_told_apart(
+    database: Database, service: Actions, blobs: Blobs
+) -> None:
+    for name, lists in {"c1": [[1], [2]], "c2": [[1, 2]], "c3": [[3], [4]]}.items():
+        request, inputs = cached_task(name, lists)
+        await blobs.put(f"{name}/inputs.pb", inputs)
+        await service.enqueue(request, CTX)
+    assert await key_of(database, "c1") != await key_of(database, "c2")
+    assert await key_of(database, "c1") == await key_of(database, "c3"), "only their arrangement is added to the key"
+
+
+async def test_a_cached_task_must_have_its_inputs(service: Actions) -> None:
+    request, _ = cached_task("c1", [])
+    with pytest.raises(NotFound):
+        await service.enqueue(request, CTX)
 
 
 async def test_a_watch_sends_what_there_is_then_the_sentinel_then_each_change(

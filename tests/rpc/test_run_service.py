@@ -10,6 +10,7 @@ import pytest
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from flyteidl2.common import identifier_pb2, list_pb2, phase_pb2
+from flyteidl2.common import run_pb2 as common_run_pb2
 from flyteidl2.task import common_pb2, run_pb2, task_definition_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
@@ -38,6 +39,8 @@ PROJECT = identifier_pb2.ProjectIdentifier(organization="mine", name="birds", do
 TRIGGER = identifier_pb2.TriggerName(project="birds", domain="development", task_name="env.fly", name="daily")
 TASK_ID = task_wire.id_to_proto(TASK)
 ACTION = ActionId(RunId("birds", "development", "r1"), "a0")
+RERUN, RECOVER = common_run_pb2.RELATION_TYPE_RERUN, common_run_pb2.RELATION_TYPE_RECOVER
+SPAWN = common_run_pb2.RELATION_TYPE_SPAWN
 CREATE = pb.CreateRunRequest(run_id=RUN, task_id=TASK_ID)
 
 
@@ -170,6 +173,58 @@ async def test_a_taken_name_already_exists(client: RunServiceClient) -> None:
     with pytest.raises(ConnectError) as caught:
         await client.create_run(CREATE)
     assert caught.value.code is Code.ALREADY_EXISTS
+
+
+def related(kind: common_run_pb2.RelationType, *forced: str, run: str = "r1") -> run_pb2.RunSpec:
+    named = identifier_pb2.RunIdentifier(project="birds", domain="development", name=run)
+    relation = common_run_pb2.Relation(related_to=named, relation_type=kind)
+    return run_pb2.RunSpec(relation=relation, recover=run_pb2.Recover(force_rerun_actions=forced) if forced else None)
+
+
+async def test_a_run_says_where_it_came_from(client: RunServiceClient) -> None:
+    await client.create_run(CREATE)
+    spec = related(RERUN)
+    request = pb.CreateRunRequest(project_id=PROJECT, task_id=TASK_ID, run_spec=spec)
+    created = (await client.create_run(request)).run
+    assert created.action.metadata.relation == spec.relation
+    listed = (await client.list_runs(pb.ListRunsRequest(project_id=PROJECT))).runs
+    assert {run.action.id.run.name: run.action.metadata.relation.related_to.name for run in listed} == {
+        "r1": "",
+        created.action.id.run.name: "r1",
+    }
+    details = (await client.get_run_details(pb.GetRunDetailsRequest(run_id=created.action.id.run))).details
+    assert details.action.metadata.relation == details.run_spec.relation == spec.relation
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        pytest.param(related(RECOVER), Code.FAILED_PRECONDITION, id="a run that is not over"),
+        pytest.param(related(RECOVER, run="gone"), Code.NOT_FOUND, id="no such run"),
+        pytest.param(related(SPAWN, run="gone"), Code.NOT_FOUND, id="no such parent"),
+        pytest.param(related(RERUN, "x"), Code.INVALID_ARGUMENT, id="forced actions of a rerun"),
+        pytest.param(
+            run_pb2.RunSpec(relation=common_run_pb2.Relation()), Code.INVALID_ARGUMENT, id="no relation at all"
+        ),
+    ],
+)
+async def test_relations_that_cannot_be_are_refused(
+    client: RunServiceClient, spec: run_pb2.RunSpec, code: Code
+) -> None:
+    await client.create_run(CREATE)
+    with pytest.raises(ConnectError) as caught:
+        await client.create_run(pb.CreateRunRequest(project_id=PROJECT, task_id=TASK_ID, run_spec=spec))
+    assert caught.value.code is code
+    assert len((await client.list_runs(pb.ListRunsRequest(project_id=PROJECT))).runs) == 1
+
+
+async def test_unknown_actions_cannot_be_forced_to_run_again(client: RunServiceClient, database: Database) -> None:
+    await client.create_run(CREATE)
+    await move(database, Phase.FAILED)
+    request = pb.CreateRunRequest(project_id=PROJECT, task_id=TASK_ID, run_spec=related(RECOVER, "x"))
+    with pytest.raises(ConnectError, match="has no actions 'x'") as caught:
+        await client.create_run(request)
+    assert caught.value.code is Code.INVALID_ARGUMENT
 
 
 async def test_what_does_not_exist_is_not_found(client: RunServiceClient) -> None:

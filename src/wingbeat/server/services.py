@@ -42,7 +42,7 @@ NOT_SERVED: Mapping[str, str] = {
     "ArtifactService": "artifacts do not exist yet",
     "AsyncConnectorService": "connectors do not exist yet",
     "AuthMetadataService": "tokens are issued elsewhere: the server only checks them",
-    "CacheService": "results are not cached yet",
+    "CacheService": "the server keeps results and looks them up by itself",
     "ConnectorMetadataService": "connectors do not exist yet",
     "DomainService": "domains are configuration: ProjectService shows them",
     "EventsProxyService": _INSIDE,
