@@ -1,6 +1,6 @@
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
@@ -20,27 +20,30 @@ from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.operations import actions, firing, projects, triggers
 from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import firings, runs, timetables
+from wingbeat.store import firings, nodes, runs, timetables
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Body, Database, Transaction, open_database
+from wingbeat.store.nodes import Node
 from wingbeat.telemetry import Metrics
 
 T = TypeVar("T")
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 UNLIMITED = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=0, burst=0)
 ONE_A_SECOND = Pace(cycle=timedelta(seconds=30), catch_up=0, rate=1, burst=1)
 TICK = trigger().name
 
 
-def scheduler(database: Database, clock: FakeClock, pace: Pace = UNLIMITED) -> Scheduler:
+def scheduler(database: Database, clock: FakeClock, pace: Pace = UNLIMITED, *, node: str | None = None) -> Scheduler:
     return Scheduler(
         database,
         Firer(DEFAULTS, DOMAINS),
         pace=pace,
         steady=lambda: (clock() - T0).total_seconds(),
         metrics=Metrics(),
+        node=node,
     )
 
 
@@ -86,6 +89,22 @@ async def test_a_slot_starts_one_run_however_often_the_loop_ticks(database: Data
     assert await tick() == 60
     assert await slots(database) == [1]
     assert await run_count(database) == 1
+
+
+async def test_a_node_shows_when_its_scheduler_last_came_to_an_end(database: Database, clock: FakeClock) -> None:
+    await database.write(lambda tx: nodes.register(tx, Node("n1", "host", private_blobs=False), HOUR))
+    ours = scheduler(database, clock, node="n1")
+
+    async def shown() -> datetime | None:
+        await ours.tick()
+        (only,) = await database.read(lambda tx: nodes.others(tx, ""))
+        return only.scheduled_at
+
+    assert await shown() == T0
+    clock.forward(SECOND)
+    assert await shown() == T0, "it is not written at every round"
+    clock.forward(MINUTE)
+    assert await shown() == T0 + SECOND + MINUTE
 
 
 async def test_the_run_knows_its_trigger_slot_and_start_time(database: Database, clock: FakeClock) -> None:

@@ -109,6 +109,7 @@ def _print_health(shown: HealthShown) -> None:
             ("behind since", output.moment(shown.oldest_backlog)),
             ("failing", str(shown.failing_triggers)),
             ("nodes", ", ".join(node.host for node in shown.nodes)),
+            ("scheduled at", ", ".join(output.moment(node.scheduled_at) for node in shown.nodes)),
         )
     )
     if shown.failing:

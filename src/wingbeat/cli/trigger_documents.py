@@ -188,6 +188,7 @@ class NodeShown:
     host: str
     started_at: datetime
     lease_until: datetime
+    scheduled_at: Annotated[datetime | None, "when a round of its scheduler ended, to within some seconds"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,13 @@ def health(answer: pb.GetSchedulerHealthResponse, *, max_lag: timedelta) -> Heal
             for each in answer.failing
         ),
         nodes=tuple(
-            NodeShown(each.id, each.host, times.from_proto(each.started_at), times.from_proto(each.lease_until))
+            NodeShown(
+                each.id,
+                each.host,
+                times.from_proto(each.started_at),
+                times.from_proto(each.lease_until),
+                moment(each.scheduled_at),
+            )
             for each in answer.nodes
         ),
     )

@@ -17,7 +17,7 @@ from wingbeat.core.rate import TokenBucket
 from wingbeat.errors import Unavailable, WingbeatError
 from wingbeat.operations import firing, watching
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import firings, run_ends
+from wingbeat.store import firings, nodes, run_ends
 from wingbeat.store.database import Database, Transaction, to_micros
 from wingbeat.telemetry import Metrics
 
@@ -25,6 +25,8 @@ BATCH = 500
 """Triggers in one transaction at most: many enough to be cheap, few enough to hold no lock for long."""
 AT_ONCE = 2
 """Transactions in a storm, where the database can do several."""
+NOTE_SECONDS = 10.0
+"""Between two notes that rounds end: so a scheduler that hangs is seen, and idle ones hardly write."""
 MIN_SLEEP = 0.01
 """Seconds; what is due and not claimed is in the hands of another scheduler, or waits for a token."""
 HELD_SECONDS = 0.1
@@ -74,8 +76,9 @@ class Scheduler:
         steady: Callable[[], float],
         metrics: Metrics,
         traces: TracerProvider | None = None,
+        node: str | None = None,
     ) -> None:
-        """`steady`: seconds of a clock that never steps."""
+        """`steady`: seconds of a clock that never steps; `node`: where it is noted that rounds end."""
         self._database = database
         self._firer = firer
         self._pace = pace
@@ -86,6 +89,8 @@ class Scheduler:
         self._cycle_ends = steady()
         self._late_left = 0
         self._zones_current = False
+        self._node = node
+        self._note_at = steady()
 
     async def tick(self) -> float | None:
         """Fire what is due. Returns the seconds until there is more to do, or None: when something changes."""
@@ -93,6 +98,7 @@ class Scheduler:
         all_heard = await self._hear_of_ends()
         await self._fire_live()
         await self._catch_up()
+        await self._note_round()
         pause = await self._seconds_to_next()
         return pause if all_heard else min(HELD_SECONDS, pause or HELD_SECONDS)
 
@@ -192,6 +198,12 @@ class Scheduler:
         if not waits:
             return None
         return max(min(waits), self._tokens.seconds_to_next(self._steady()), MIN_SLEEP)
+
+    async def _note_round(self) -> None:
+        node = self._node
+        if node is not None and self._steady() >= self._note_at:
+            await self._database.write(lambda tx: nodes.note_round(tx, node))
+            self._note_at = self._steady() + NOTE_SECONDS
 
     def _trace(self, began: datetime, done: Round) -> None:
         """A round that found nothing to do leaves no span."""

@@ -150,6 +150,7 @@ def health(
                 host=each.node.host,
                 started_at=times.to_proto(each.started_at),
                 lease_until=times.to_proto(each.lease_until),
+                scheduled_at=times.maybe_to_proto(each.scheduled_at),
             )
             for each in nodes
         ],

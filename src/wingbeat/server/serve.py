@@ -92,7 +92,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         )
         loops = [
             *node.loops,
-            *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces),
+            *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces, node=node.id),
             _notifier(settings, database, callbacks),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
             Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
@@ -128,7 +128,13 @@ def _run_defaults(storage: Storage) -> RunDefaults:
 
 
 def _scheduler(
-    settings: TriggerScheduler, database: Database, firer: Firer, metrics: Metrics, traces: TracerProvider | None
+    settings: TriggerScheduler,
+    database: Database,
+    firer: Firer,
+    metrics: Metrics,
+    traces: TracerProvider | None,
+    *,
+    node: str,
 ) -> list[Loop]:
     if not settings.enabled:
         return []
@@ -138,7 +144,7 @@ def _scheduler(
         rate=settings.execution_qps,
         burst=settings.execution_burst,
     )
-    scheduler = Scheduler(database, firer, pace=pace, steady=time.monotonic, metrics=metrics, traces=traces)
+    scheduler = Scheduler(database, firer, pace=pace, steady=time.monotonic, metrics=metrics, traces=traces, node=node)
     return [Loop("scheduler", scheduler.tick, (SCHEDULE,), settings.resync_interval.total_seconds())]
 
 

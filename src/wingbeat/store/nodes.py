@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wingbeat.store.database import Row, Transaction, from_micros, to_micros
+from wingbeat.store.database import Row, Transaction, from_micros, maybe_moment, to_micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Membership:
     node: Node
     started_at: datetime
     lease_until: datetime
+    scheduled_at: datetime | None = None
+    """When a round of its scheduler ended, to within some seconds."""
 
 
 async def register(tx: Transaction, node: Node, lease: timedelta) -> None:
@@ -51,11 +53,16 @@ async def renew(tx: Transaction, node: str, lease: timedelta) -> bool:
     return changed == 1
 
 
+async def note_round(tx: Transaction, node: str) -> None:
+    """A round of the node's scheduler has ended."""
+    await tx.execute("UPDATE node SET scheduled_at = $2 WHERE id = $1", node, to_micros(tx.now))
+
+
 async def others(tx: Transaction, node: str) -> list[Membership]:
     """The other nodes that live."""
     rows = await tx.fetch(
         """
-        SELECT id, host, private_blobs, started_at, lease_until, lanes
+        SELECT id, host, private_blobs, started_at, lease_until, lanes, scheduled_at
           FROM node
          WHERE id <> $1 AND lease_until > $2
          ORDER BY id
@@ -100,4 +107,5 @@ def _membership(row: Row) -> Membership:
         node=Node(row["id"], row["host"], bool(row["private_blobs"]), _lanes(row)),
         started_at=from_micros(row["started_at"]),
         lease_until=from_micros(row["lease_until"]),
+        scheduled_at=maybe_moment(row["scheduled_at"]),
     )

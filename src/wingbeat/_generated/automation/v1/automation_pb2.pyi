@@ -388,16 +388,18 @@ class FailingTrigger(_message.Message):
     def __init__(self, name: _Optional[_Union[_identifier_pb2.TriggerName, _Mapping]] = ..., failures: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class NodeState(_message.Message):
-    __slots__ = ("id", "host", "started_at", "lease_until")
+    __slots__ = ("id", "host", "started_at", "lease_until", "scheduled_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     LEASE_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     host: str
     started_at: _timestamp_pb2.Timestamp
     lease_until: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., host: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    scheduled_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., host: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class BackfillTriggerRequest(_message.Message):
     __slots__ = ("name", "begin", "end", "dry_run", "again", "max_running")
