@@ -15,11 +15,12 @@ from tests.cli.terminal import Done, type_in
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.listening import listening
-from wingbeat.core.ids import TaskId
+from wingbeat.core.ids import ROOT_ACTION, ActionId, RunId, Scope, TaskId
+from wingbeat.core.pruning import Ended
 from wingbeat.core.trigger import Deployment
 from wingbeat.loops.backfiller import Backfiller
 from wingbeat.loops.resumer import Resumer
-from wingbeat.operations import firing, triggers
+from wingbeat.operations import ending, firing, pruning, triggers
 from wingbeat.operations.firing import Firer
 from wingbeat.rpc.app import build
 from wingbeat.rpc.automation_service import Automation
@@ -131,6 +132,19 @@ async def test_fire_starts_a_run_with_the_inputs_that_were_typed(office: Office)
     (row,) = (await office.json("fires", "tick", "--kind", "manual"))["fires"]
     assert row["run"] == fired["run"]
     assert (await office.wingbeat("fire", "tick")).out.startswith("started run r")
+
+
+async def test_fires_say_which_runs_are_pruned(office: Office) -> None:
+    await office.fire_due()
+    run = RunId(TASK.project, TASK.domain, (await office.json("fires", "tick"))["fires"][0]["run"])
+    await office.database.write(lambda tx: ending.abort(tx, ActionId(run, ROOT_ACTION), "over"))
+    office.clock.forward(timedelta(days=2))
+    order, place = pruning.Order(timedelta(days=1)), Ended(Scope(TASK.project, TASK.domain), 0, "")
+    await office.database.write(lambda tx: pruning.step(tx, order, place, limit=9))
+    (row,) = (await office.json("fires", "tick"))["fires"]
+    assert (row["outcome"], row["run"], row["phase"]) == ("FIRED", run.name, None)
+    assert "pruned" in (await office.wingbeat("fires", "tick")).out
+    assert "pruned" in (await office.wingbeat("list")).out
 
 
 async def test_fires_are_narrowed_and_limited(office: Office) -> None:

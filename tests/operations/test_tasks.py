@@ -91,6 +91,16 @@ async def test_specs_that_are_alike_are_kept_once(birds: Database) -> None:
     assert len(rows) == 1
 
 
+async def test_a_spec_that_is_replaced_and_that_no_run_uses_is_buried(birds: Database) -> None:
+    async def buried(tx: Transaction) -> list[str]:
+        return [row["digest"] for row in await tx.fetch("SELECT digest FROM buried_spec")]
+
+    for spec in (b"one", b"one", b"two"):
+        await deploy(birds, wanted(spec=spec))
+    assert await birds.read(buried) == [wanted(spec=b"one").ref.spec_digest]
+    assert (await birds.read(lambda tx: tasks.get(tx, wanted().ref.id))).spec == b"two"
+
+
 async def test_deployed_triggers_replace_the_ones_before(birds: Database) -> None:
     await deploy(birds, wanted(), [trigger("hourly"), trigger("daily")])
     await deploy(birds, wanted(version="v2"), [trigger("daily", "v2")])

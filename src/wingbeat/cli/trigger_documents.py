@@ -30,7 +30,7 @@ class FireShown:
     count: Annotated[int, "slots, more than 1 only for ranges"]
     revision: int
     run: str | None
-    phase: Annotated[str | None, "of the run"]
+    phase: Annotated[str | None, "of the run, null once it is pruned"]
     decided_at: datetime
     lag_seconds: Annotated[float | None, "how long after its slot a scheduled fire was decided"]
 

@@ -24,6 +24,8 @@ from wingbeat.cli.trigger_documents import (
 LAST_FIRES = 10
 SHOWN_FIRES = 5
 SHOWN_SLOTS = 5
+PRUNED = "pruned"
+"""In the place of the phase of a run that is not kept any more."""
 
 
 async def show_list(target: Target, *, task: str | None, limit: int | None, as_json: bool) -> None:
@@ -151,7 +153,7 @@ def _row(trigger: TriggerSummary) -> tuple[str, ...]:
         trigger.schedule,
         state_words(trigger),
         output.moment(trigger.next_fire_at),
-        (last.phase or last.outcome) if last else "",
+        (last.phase or (PRUNED if last.run else last.outcome)) if last else "",
     )
 
 
@@ -183,7 +185,7 @@ def _fire_row(fire: FireShown) -> tuple[str, ...]:
         fire.kind,
         fire.outcome,
         fire.run or "",
-        fire.phase or "",
+        fire.phase or (PRUNED if fire.run else ""),
         output.duration(fire.lag_seconds),
         output.moment(fire.decided_at),
         fire.reason,

@@ -9,7 +9,7 @@ from wingbeat.core.task import StoredTask, TaskDeployment
 from wingbeat.core.trigger import Deployment
 from wingbeat.errors import InvalidArgument, NotFound
 from wingbeat.operations import projects, triggers
-from wingbeat.store import tasks
+from wingbeat.store import buried_specs, tasks
 from wingbeat.store.database import Transaction
 
 
@@ -23,8 +23,10 @@ async def deploy(
     task = wanted.ref.id
     _check_names(with_triggers)
     await projects.require_active(tx, task.project, task.domain, domains=domains)
+    before = await tasks.digest_of(tx, task)
     await tasks.put_spec(tx, wanted.ref.spec_digest, wanted.spec)
     await tasks.put(tx, wanted, by=by)
+    await buried_specs.bury(tx, {before} if before else ())
     await triggers.replace(tx, task, with_triggers, by=by)
 
 

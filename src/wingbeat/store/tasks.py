@@ -91,6 +91,18 @@ async def spec(tx: Transaction, digest: str) -> bytes | None:
     return row["spec"] if row else await buried_specs.find(tx, digest)
 
 
+async def digest_of(tx: Transaction, task: TaskId) -> str | None:
+    """Of the spec that the version has."""
+    row = await tx.fetchrow(
+        "SELECT spec_digest FROM task WHERE project = $1 AND domain = $2 AND name = $3 AND version = $4",
+        task.project,
+        task.domain,
+        task.name,
+        task.version,
+    )
+    return row["spec_digest"] if row else None
+
+
 async def put(tx: Transaction, deployment: TaskDeployment, *, by: str) -> None:
     """Insert the version, or replace all of it but the moment of its first deployment. Its spec must be there."""
     ref = deployment.ref
