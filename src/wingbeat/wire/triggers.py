@@ -12,6 +12,7 @@ from wingbeat.core.launch import inputs_object
 from wingbeat.core.policy import Policies
 from wingbeat.core.schedule import RateUnit, Schedule
 from wingbeat.core.trigger import Deployment, Revision, Trigger
+from wingbeat.core.zones import EPOCH
 from wingbeat.errors import InvalidArgument, Unimplemented
 from wingbeat.wire import identities, times
 
@@ -156,7 +157,10 @@ def _schedule_from_proto(schedule: common_pb2.Schedule, policies: Policies) -> S
 
 
 def _cron(expression: str, timezone: str, policies: Policies) -> Schedule:
-    return schedules.parse(expression, timezone, dst_gap=policies.dst_gap, dst_overlap=policies.dst_overlap)
+    schedule = schedules.parse(expression, timezone, dst_gap=policies.dst_gap, dst_overlap=policies.dst_overlap)
+    if isinstance(schedule, Cron) and schedule.next_after(EPOCH) is None:
+        raise InvalidArgument(f"cron expression {expression!r} names a date that never comes")
+    return schedule
 
 
 def _identifier(trigger: Trigger) -> identifier_pb2.TriggerIdentifier:
