@@ -1,14 +1,17 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import FakeClock
-from tests.queued_runs import root, run_of, task_spec
+from tests.fake_executor import FakeExecutor
+from tests.loops.node import OneNode, blobs_in
+from tests.queued_runs import attempt_key, root, run_of, task_spec
 from wingbeat.core.action import Phase
 from wingbeat.core.timer import Timeouts, Timer
-from wingbeat.loops.timekeeper import BATCH, Timekeeper
+from wingbeat.loops.timekeeper import BATCH, MOST_WAITS, Timekeeper
 from wingbeat.operations import runs, timeouts
 from wingbeat.store import tasks, timers
 from wingbeat.store.changes import TIMERS
@@ -101,3 +104,34 @@ async def test_a_timer_that_cannot_be_dealt_with_holds_up_no_other(
     assert await Timekeeper(database).tick() is None
     assert await phase(database, "r0") is Phase.TIMED_OUT
     assert await database.read(timers.next_at) is None
+
+
+async def test_what_ended_in_time_while_the_server_was_down_is_no_time_out(
+    database: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    executor, blobs = FakeExecutor(), blobs_in(tmp_path)
+    await start_runs(database, Timeouts(runtime=5 * SECOND), Timeouts(runtime=5 * SECOND))
+    async with OneNode(database, executor, blobs) as node:
+        await node.dispatcher.tick()
+        for name in ("r0", "r1"):
+            await executor.run(attempt_key(name), at=clock.now)
+        await node.round()
+    await blobs.put("s3://wingbeat/p/development/r0/a0/1/outputs.pb", b"")
+    await executor.exit(attempt_key("r0"), ended_at=clock.now + SECOND)
+    clock.forward(timedelta(hours=1))
+    async with OneNode(database, executor, blobs) as restarted:
+        timekeeper = Timekeeper(database, caught_up=lambda: restarted.watcher.caught_up)
+        assert await timekeeper.tick() == 1
+        await restarted.round()
+        assert await timekeeper.tick() is None
+    assert [await phase(database, name) for name in ("r0", "r1")] == [Phase.SUCCEEDED, Phase.TIMED_OUT]
+
+
+async def test_timers_go_off_though_the_executor_stays_away(database: Database, clock: FakeClock) -> None:
+    await start_runs(database, Timeouts(queued=SECOND))
+    clock.forward(SECOND)
+    timekeeper = Timekeeper(database, caught_up=lambda: False)
+    for _ in range(MOST_WAITS):
+        assert await timekeeper.tick() == 1
+    assert await timekeeper.tick() is None
+    assert await phase(database, "r0") is Phase.TIMED_OUT

@@ -1,6 +1,7 @@
 """Lets timers go off. Any number of processes may run it: the lock of a timer's action decides who does it, once."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -14,6 +15,8 @@ from wingbeat.store.database import Database, Transaction
 BATCH = 32
 """Timers that go off side by side, each in its own transaction: one that cannot be dealt with holds up no other."""
 RETRY_SECONDS = 1.0
+MOST_WAITS = 30
+"""Seconds after a start, at most, until timers go off all the same."""
 
 log = structlog.get_logger(__name__)
 
@@ -21,11 +24,17 @@ log = structlog.get_logger(__name__)
 class Timekeeper:
     TOPICS = (TIMERS,)
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, caught_up: Callable[[], bool] = lambda: True) -> None:
+        """`caught_up`: what ended in time while the server was down is known by now, and has no timer any more."""
         self._database = database
+        self._caught_up = caught_up
+        self._waits = 0
 
     async def tick(self) -> float | None:
         """Returns the seconds until the next timer is due, or None: when one is added."""
+        if self._waits < MOST_WAITS and not self._caught_up():
+            self._waits += 1
+            return RETRY_SECONDS
         due = await self._database.read(lambda tx: timers.due(tx, BATCH))
         results = await asyncio.gather(*map(self._expire, due), return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]

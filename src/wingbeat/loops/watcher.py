@@ -55,6 +55,8 @@ class Watcher:
         self._statuses = statuses
         self._chance = chance
         self._failures = 0
+        self.caught_up = False
+        """Whether all that had happened while this server was down is written down."""
 
     async def tick(self) -> float | None:
         if not self._statuses.synced:
@@ -69,6 +71,7 @@ class Watcher:
         for error in failed:
             log.warning("status not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
         self._failures = self._failures + 1 if failed else 0
+        self.caught_up = self.caught_up or not failed
         return jittered(RETRY.delay(self._failures - 1), self._chance()).total_seconds() if failed else None
 
     async def _held(self, tx: Transaction) -> list[Held]:

@@ -15,6 +15,7 @@ from wingbeat.loops.dispatcher import Dispatcher, default_slots
 from wingbeat.loops.rescuer import Rescuer
 from wingbeat.loops.specs import Specs
 from wingbeat.loops.statuses import Statuses
+from wingbeat.loops.timekeeper import Timekeeper
 from wingbeat.loops.watcher import Watcher
 from wingbeat.server.address import Address
 from wingbeat.server.authentication import Authentication
@@ -83,6 +84,7 @@ async def running_node(
     )
     watcher = Watcher(database, executor, storage.blobs, node=node.id, specs=specs, statuses=statuses)
     archivist = Archivist(database, executor, storage.blobs, node=node.id, statuses=statuses)
+    timekeeper = Timekeeper(database, caught_up=lambda: watcher.caught_up)
     await executor.start()
     try:
         yield RunningNode(
@@ -94,6 +96,7 @@ async def running_node(
                 Loop("watcher", watcher.tick, Watcher.TOPICS),
                 Loop("archivist", archivist.tick, Archivist.TOPICS),
                 Loop("rescuer", rescuer.tick),
+                Loop("timekeeper", timekeeper.tick, Timekeeper.TOPICS),
             ),
             database,
             statuses,

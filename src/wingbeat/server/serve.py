@@ -32,7 +32,6 @@ from wingbeat.loops.resumer import Resumer
 from wingbeat.loops.run_pruner import RunPruner
 from wingbeat.loops.scheduler import Pace, Scheduler
 from wingbeat.loops.surveyor import Surveyor
-from wingbeat.loops.timekeeper import Timekeeper
 from wingbeat.loops.upload_sweeper import UploadSweeper
 from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
@@ -95,7 +94,6 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *_scheduler(settings.runs.trigger_scheduler, database, firer, metrics, traces, node=node.id),
             _notifier(settings, database, callbacks),
             Loop("resumer", Resumer(database).tick, Resumer.TOPICS),
-            Loop("timekeeper", Timekeeper(database).tick, Timekeeper.TOPICS),
             Loop("surveyor", Surveyor(database, metrics).tick),
             *_pruners(settings.runs.retention, database, storage, node.id, metrics),
             Loop("backfiller", Backfiller(database, firer, metrics).tick, Backfiller.TOPICS),

@@ -24,8 +24,7 @@ def of_task(spec: task_definition_pb2.TaskSpec) -> Timeouts:
 
 
 def _bound(length: Duration) -> timedelta | None:
-    micros = length.seconds * 1_000_000 + length.nanos // 1_000
-    return None if micros <= 0 else min(timedelta(microseconds=min(micros, LONGEST // _MICROSECOND)), LONGEST)
-
-
-_MICROSECOND = timedelta(microseconds=1)
+    if length.seconds >= LONGEST.total_seconds():
+        return LONGEST
+    bound = timedelta(seconds=length.seconds, microseconds=length.nanos // 1000)
+    return bound if bound > timedelta(0) else None

@@ -21,11 +21,12 @@ ALTER TABLE run ADD COLUMN action_limit BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE queue ADD COLUMN action_limit BIGINT NOT NULL DEFAULT 0;
 
 -- 253370764800000000 is 9999-01-01, which no clock reaches: such an entry is waited for and cannot be claimed.
--- Entries of runs with a limit are looked for apart: those that have to wait stand in nobody's way.
+-- Entries of runs with a limit are looked for apart: those that have to wait stand in nobody's way. The whole order is in
+-- the indexes: thousands of runs that fire at one moment have the same turn.
 DROP INDEX queue_waiting;
-CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at)
+CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at, project, domain, run, action)
  WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit = 0;
-CREATE INDEX queue_waiting_limited ON queue (priority DESC, turn, available_at)
+CREATE INDEX queue_waiting_limited ON queue (priority DESC, turn, available_at, project, domain, run, action)
  WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit > 0;
 CREATE INDEX queue_held_limited ON queue (project, domain, run) WHERE node IS NOT NULL AND action_limit > 0;
 DROP INDEX queue_available;
