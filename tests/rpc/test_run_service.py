@@ -328,7 +328,7 @@ async def test_actions_are_listed_with_all_their_metadata(client: RunServiceClie
 
 
 async def test_what_a_run_does_not_get_stands_in_the_details_of_its_attempt(client: RunServiceClient) -> None:
-    await client.create_run(changed(CREATE, pb.CreateRunRequest(run_spec=run_pb2.RunSpec(queue="gpu"))))
+    await client.create_run(changed(CREATE, pb.CreateRunRequest(run_spec=run_pb2.RunSpec(cluster_pool="gpu"))))
     details = (await client.get_action_details(pb.GetActionDetailsRequest(action_id=ROOT))).details
     (event,) = details.attempts[0].cluster_events
-    assert event.message == "queue is not supported yet: every action waits in the same queue"
+    assert event.message == "cluster_pool is not supported yet: there are no other clusters"
