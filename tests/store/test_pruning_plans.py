@@ -92,6 +92,8 @@ async def test_no_statement_of_pruning_reads_a_whole_table(database: Database, c
         await pruning.tidy(watched, limit=STEP)
         await pruning.preview(watched, order, reached, limit=STEP)
         assert len(explained.plans) > 15
-        return [plan for plan in explained.plans if any(e in plan for e in explained.scanned(*BUSY))]
+        steps = [step.strip() for plan in explained.plans for step in plan.splitlines()]
+        through_an_index = [step for step in steps if step.startswith(tuple(f"SCAN {table} USING" for table in BUSY))]
+        return explained.scanned(*BUSY) + through_an_index
 
-    assert await database.write(body) == [], "\n".join(await database.write(body))
+    assert await database.write(body) == []

@@ -64,11 +64,14 @@ async def next_scope(tx: Transaction, after: Scope) -> Scope | None:
 async def lock(tx: Transaction, runs: Sequence[RunId]) -> list[RunId]:
     """Those that nobody else holds: they get no new reason to stay until the end of the transaction."""
     args = Arguments()
+    # CROSS JOIN: SQLite keeps its order. To have them in order it would rather read all runs there are.
     rows = await tx.fetch(
         f"""
-        SELECT project, domain, name FROM run
-         WHERE (project, domain, name) IN (VALUES {_keys(runs, args)}) AND pruned_at IS NULL
-         ORDER BY project, domain, name{tx.skip_locked}
+        WITH k (project, domain, name) AS (VALUES {_keys(runs, args)})
+        SELECT r.project, r.domain, r.name
+          FROM k CROSS JOIN run r
+         WHERE r.project = k.project AND r.domain = k.domain AND r.name = k.name AND r.pruned_at IS NULL
+         ORDER BY r.project, r.domain, r.name{tx.skip_locked}
         """,
         *args.values,
     )
