@@ -137,16 +137,15 @@ async def test_runs_without_a_limit_cost_one_look_more_whatever_waits_elsewhere(
     await claim(database)
     await add(database, [entry(f"r{number}") for number in range(2000)])
 
-    async def body(tx: Transaction) -> tuple[int, list[str], list[str]]:
+    async def body(tx: Transaction) -> tuple[int, list[str]]:
         counting: Any = Counting(tx)
         explained: Any = Explained(counting, sqlite=not database_url.startswith("postgres"))
         if not explained._sqlite:
             await tx.execute("ANALYZE queue")
         await claims.claim(explained, "n1", 5)
-        return counting.statements, explained.scanned("queue", "q", "h"), explained.plans
+        return counting.statements, explained.plans
 
-    statements, scanned, plans = await database.write(body)
+    statements, plans = await database.write(body)
     # Each of the two looks with its plan, and the update.
     assert statements == 5
-    assert scanned == []
-    assert any(re.search(r"queue_waiting\b", plan) for plan in plans)
+    assert re.search(r"queue_waiting\b", plans[-1])

@@ -67,41 +67,45 @@ async def _unlimited(tx: Transaction, limit: int, lanes: Sequence[str]) -> Seque
 
 
 async def _limited(tx: Transaction, limit: int, lanes: Sequence[str]) -> list[Row]:
-    first = await _first(tx, limit, lanes)
-    limits = {RunId(row["project"], row["domain"], row["run"]): row["action_limit"] for row in first}
-    found = {run: limits[run] for run in sorted(limits, key=_key)}
-    for run in found:
+    limits = await _with_room(tx, limit, lanes)
+    for run in limits:
         await tx.execute(
             f"SELECT name FROM run WHERE project = $1 AND domain = $2 AND name = $3{tx.for_update}", *_key(run)
         )
     claimable: list[Row] = []
-    for run, action_limit in found.items():
+    for run, action_limit in limits.items():
         room = action_limit - await _busy(tx, run)
         if room > 0:
             claimable += await _of_run(tx, run, min(room, limit), lanes)
-    if len(claimable) < limit == len(first):
-        # One run had more entries than room, and others stood behind them: look again.
+    if len(claimable) < limit == len(limits):
+        # Other nodes were faster, and there may be runs behind those: look again.
         tx.changed(QUEUE)
     return claimable
 
 
-async def _first(tx: Transaction, limit: int, lanes: Sequence[str]) -> Sequence[Row]:
-    """The first entries of runs that have room for one more at least."""
-    return await tx.fetch(
+async def _with_room(tx: Transaction, limit: int, lanes: Sequence[str]) -> dict[RunId, int]:
+    """The limits of runs that have room for one more at least, those whose turn it is; in the order of locks."""
+    rows = await tx.fetch(
         f"""
         WITH busy AS (SELECT h.project, h.domain, h.run, count(*) AS number FROM queue h
-                       WHERE {_BUSY} GROUP BY h.project, h.domain, h.run)
-        SELECT q.project, q.domain, q.run, q.action_limit
-          FROM queue q LEFT JOIN busy ON busy.project = q.project AND busy.domain = q.domain AND busy.run = q.run
-         WHERE {CAN_BE_CLAIMED} AND q.action_limit > 0 AND q.available_at <= $1
-           AND coalesce(busy.number, 0) < q.action_limit{_among(lanes, 3)}
-         ORDER BY {_ORDER}
+                       WHERE {_BUSY} GROUP BY h.project, h.domain, h.run),
+             waiting AS (SELECT q.project, q.domain, q.run, max(q.action_limit) AS action_limit,
+                                max(q.priority) AS priority, min(q.turn) AS turn
+                           FROM queue q
+                          WHERE {CAN_BE_CLAIMED} AND q.action_limit > 0 AND q.available_at <= $1{_among(lanes, 3)}
+                          GROUP BY q.project, q.domain, q.run)
+        SELECT w.project, w.domain, w.run, w.action_limit
+          FROM waiting w LEFT JOIN busy ON busy.project = w.project AND busy.domain = w.domain AND busy.run = w.run
+         WHERE coalesce(busy.number, 0) < w.action_limit
+         ORDER BY w.priority DESC, w.turn, w.project, w.domain, w.run
          LIMIT $2
         """,
         to_micros(tx.now),
         limit,
         *lanes,
     )
+    found = {RunId(row["project"], row["domain"], row["run"]): row["action_limit"] for row in rows}
+    return {run: found[run] for run in sorted(found, key=_key)}
 
 
 async def _busy(tx: Transaction, run: RunId) -> int:

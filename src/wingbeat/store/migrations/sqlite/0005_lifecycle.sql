@@ -26,7 +26,8 @@ ALTER TABLE queue ADD COLUMN action_limit INTEGER NOT NULL DEFAULT 0;
 DROP INDEX queue_waiting;
 CREATE INDEX queue_waiting ON queue (priority DESC, turn, available_at, project, domain, run, action)
  WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit = 0;
-CREATE INDEX queue_waiting_limited ON queue (priority DESC, turn, available_at, project, domain, run, action)
+CREATE INDEX queue_waiting_limited
+    ON queue (project, domain, run, priority DESC, turn, available_at, action, lane, action_limit, node)
  WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit > 0;
 CREATE INDEX queue_held_limited ON queue (project, domain, run) WHERE node IS NOT NULL AND action_limit > 0;
 DROP INDEX queue_available;
