@@ -21,8 +21,11 @@ _PHASES = """
 """Nearly all succeeded, some failed, the latest are going on."""
 
 
-async def crowd(database: Database, many: int) -> None:
-    """`many` runs of twenty tasks and of triggers, a second between one and the next, and all that belongs to them."""
+async def crowd(database: Database, many: int, *, deployed: int) -> None:
+    """`many` runs of twenty tasks and of triggers, a second between one and the next, and what belongs to them.
+
+    As many tasks, triggers and fires as `deployed` says.
+    """
     await deploy_task(database, triggers=[trigger("tick", active=False)])
     names = TriggerName(TASK.project, TASK.domain, TASK.name, "tick")
     for name, wanted in (("plain", TASK), ("manual", names)):
@@ -33,7 +36,7 @@ async def crowd(database: Database, many: int) -> None:
             )
         )
     await database.write(lambda tx: actions.claim(tx, "n1", 1))
-    await database.write(lambda tx: _deployed(tx, many // 2))
+    await database.write(lambda tx: _deployed(tx, deployed))
     await database.write(lambda tx: _runs(tx, many))
     await database.write(lambda tx: _below_runs(tx, many))
     await database.write(lambda tx: tx.execute("ANALYZE"))

@@ -107,7 +107,7 @@ async def test_paging_through_any_order_gives_every_row_once(flock: Database) ->
 async def test_a_list_that_is_split_shows_the_same(
     flock: Database, sort: tuple[Sort, ...], filters: tuple[Filter, ...]
 ) -> None:
-    split = replace(BIRDS, split=Split("size", range(4), ("name",)))
+    split = replace(BIRDS, split=Split("size", range(4), ("name",), "bird b WHERE TRUE"))
     query = ListQuery(limit=100, sort=sort, filters=filters)
     whole = [row["name"] for row in (await page(flock, query)).items]
     seen: list[str] = []

@@ -72,7 +72,7 @@ SCOPES: Any = [
 
 @pytest.fixture
 async def recorded(database: Database) -> Recorded:
-    await crowd(database, MANY)
+    await crowd(database, MANY, deployed=MANY // 2)
     return Recorded(database)
 
 

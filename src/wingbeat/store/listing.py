@@ -24,6 +24,8 @@ class Split:
     field: str
     values: Sequence[int]
     order: tuple[str, ...]
+    rows: str
+    """Where a row is found by the listing's key: what follows FROM, with a WHERE clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,17 @@ def _ranges_from(terms: Sequence[Term], last: Sequence[Any], values: Sequence[in
 def _statement(listing: Listing, source: str, terms: Sequence[Term], ranges: Sequence[str], limit: int) -> str:
     keys = ", ".join(f"{term.sql} AS sort_key_{number}" for number, term in enumerate(terms))
     order = ", ".join(f"{term.sql} {term.direction}" for term in terms)
-    parts = [
-        f"SELECT {listing.select}, {keys} FROM {source} AND {each} ORDER BY {order} LIMIT {limit}" for each in ranges
-    ]
-    if len(parts) == 1:
-        return parts[0]
+    if listing.split is None or len(ranges) == 1:
+        return f"SELECT {listing.select}, {keys} FROM {source} AND {ranges[0]} ORDER BY {order} LIMIT {limit}"
+    parts = [f"SELECT {keys} FROM {source} AND {each} ORDER BY {order} LIMIT {limit}" for each in ranges]
     union = " UNION ALL ".join(f"SELECT * FROM ({part}) part_{number}" for number, part in enumerate(parts))
     merged = ", ".join(f"sort_key_{number} {term.direction}" for number, term in enumerate(terms))
-    return f"SELECT * FROM ({union}) parts ORDER BY {merged} LIMIT {limit}"
+    page = f"SELECT * FROM ({union}) parts ORDER BY {merged} LIMIT {limit}"
+    same = " AND ".join(f"{term.sql} = sort_key_{number}" for number, term in enumerate(terms))
+    return (
+        f"SELECT {listing.select}, page.* FROM ({page}) page CROSS JOIN {listing.split.rows} AND {same}"
+        f" ORDER BY {merged}"
+    )
 
 
 def _narrowable(query: ListQuery, problem: str) -> str:

@@ -61,7 +61,7 @@ _LIST = Listing(
     columns=Columns(actions.FIELDS, {"labels.": Column(_LABEL, nullable=True)}),
     key=("created_at", "run_name", "project", "domain"),
     default_sort=(Sort("phase", ascending=True), Sort("created_at")),
-    split=Split("phase", tuple(Phase), ("created_at", "run_name")),
+    split=Split("phase", tuple(Phase), ("created_at", "run_name"), "action a WHERE a.parent IS NULL"),
 )
 
 

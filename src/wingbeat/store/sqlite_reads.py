@@ -19,7 +19,7 @@ from wingbeat.store.sqlite_connection import FAULTS, SqliteTransaction, connect,
 
 T = TypeVar("T")
 
-MOMENT_SECONDS = 0.002
+MOMENT_SECONDS = 0.005
 """How long a read may keep the event loop."""
 THREADS = 4
 _CHECK_EVERY = 1000
