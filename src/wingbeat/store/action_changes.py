@@ -63,13 +63,14 @@ async def marks(tx: Transaction, runs: Sequence[RunId], *, since: datetime) -> M
         )
         rows = await tx.fetch(
             f"""
+            WITH k (project, domain, run) AS (VALUES {keys})
             SELECT r.project, r.domain, r.run, r.version,
                    (SELECT CAST(coalesce(sum(c.version), 0) AS bigint)
                       FROM action c
                      WHERE c.project = r.project AND c.domain = r.domain AND c.run = r.run AND c.parent IS NOT NULL
                        AND c.updated_at >= $1) AS below
-              FROM action r
-             WHERE (r.project, r.domain, r.run) IN (VALUES {keys}) AND r.name = '{ROOT_ACTION}'
+              FROM k CROSS JOIN action r
+             WHERE r.project = k.project AND r.domain = k.domain AND r.run = k.run AND r.name = '{ROOT_ACTION}'
             """,
             *args.values,
         )

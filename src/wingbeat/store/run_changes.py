@@ -58,11 +58,16 @@ async def find_many(tx: Transaction, runs: Sequence[RunId]) -> Sequence[Listed]:
     if not runs:
         return []
     args = Arguments()
-    keys = ", ".join(
-        f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)}, '{ROOT_ACTION}')" for run in runs
-    )
+    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
+    # CROSS JOIN: SQLite keeps its order, and asks the index for each run.
     rows = await tx.fetch(
-        f"SELECT {COLUMNS} FROM action a WHERE (a.project, a.domain, a.run, a.name) IN (VALUES {keys})", *args.values
+        f"""
+        WITH k (project, domain, run) AS (VALUES {keys})
+        SELECT {COLUMNS}
+          FROM k CROSS JOIN action a
+         WHERE a.project = k.project AND a.domain = k.domain AND a.run = k.run AND a.name = '{ROOT_ACTION}'
+        """,
+        *args.values,
     )
     labels = await labels_of(tx, runs)
     roots = [action_of(row) for row in rows]

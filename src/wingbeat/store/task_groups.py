@@ -62,15 +62,17 @@ async def errors_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Er
     for first in range(0, len(runs), _RUNS):
         args = Arguments()
         keys = ", ".join(
-            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)}, '{ROOT_ACTION}')"
+            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})"
             for run in runs[first : first + _RUNS]
         )
         rows = await tx.fetch(
             f"""
+            WITH k (project, domain, run) AS (VALUES {keys})
             SELECT a.project, a.domain, a.run, t.error_kind
-              FROM action a
+              FROM k CROSS JOIN action a
               JOIN attempt t ON {_LAST_ATTEMPT}
-             WHERE (a.project, a.domain, a.run, a.name) IN (VALUES {keys}) AND a.phase IN ({_FAILED})
+             WHERE a.project = k.project AND a.domain = k.domain AND a.run = k.run AND a.name = '{ROOT_ACTION}'
+               AND a.phase IN ({_FAILED})
             """,
             *args.values,
         )
