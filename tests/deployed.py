@@ -11,7 +11,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.schedule import Schedule, parse
 from wingbeat.core.trigger import Deployment
 from wingbeat.operations import projects, tasks
-from wingbeat.operations.runs import RunDefaults
+from wingbeat.operations.planning import RunDefaults
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import tasks as wire
 

@@ -13,7 +13,7 @@ from wingbeat.core.project import Domains, Project, ProjectState
 from wingbeat.core.task import TaskDeployment
 from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.operations import projects, tasks
-from wingbeat.operations.runs import InlineTask, RunDefaults, RunOrder
+from wingbeat.operations.planning import InlineTask, RunDefaults, RunOrder
 from wingbeat.store.database import Database, Transaction
 from wingbeat.wire import tasks as wire
 

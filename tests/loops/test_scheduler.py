@@ -280,8 +280,8 @@ class Poison:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ids: set[int] = set()
-        self._plan = firing.runs.plan
-        monkeypatch.setattr(firing.runs, "plan", self._faulty)
+        self._plan = firing.planning.plan
+        monkeypatch.setattr(firing.planning, "plan", self._faulty)
 
     def _faulty(self, order: firing.RunOrder, **rest: Any) -> Any:
         if order.trigger and order.trigger.id in self.ids:

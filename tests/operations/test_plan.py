@@ -25,7 +25,7 @@ from tests.planting import (
 )
 from wingbeat.core.run import Run
 from wingbeat.errors import InvalidArgument
-from wingbeat.operations.runs import RunOrder, plan
+from wingbeat.operations.planning import RunOrder, plan
 from wingbeat.wire.inputs import KICKOFF_KEY
 from wingbeat.wire.runs import Uploaded
 

@@ -25,7 +25,7 @@ from wingbeat.core.action import Action, Phase, PhaseChange
 from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.listing import ListQuery
 from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import projects, runs, triggers
+from wingbeat.operations import planning, projects, runs, triggers
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions, claims, events, queue
 from wingbeat.store import runs as stored
@@ -58,7 +58,7 @@ async def test_a_run_is_written_whole_queued_and_announced(database: Database) -
 
     run = await database.read(lambda tx: stored.find(tx, RUN))
     assert run is not None
-    assert run == runs.plan(
+    assert run == planning.plan(
         replace(order(spec(defaults={"a": 1})), run_spec=asked, caller="ada", request_id="q1"),
         defaults=DEFAULTS,
         now=T0,
@@ -171,7 +171,7 @@ async def test_two_thousand_runs_start_in_one_transaction(database: Database) ->
     await plant(database)
     labelled = run_pb2.RunSpec(labels=run_pb2.Labels(values={"team": "owls"})).SerializeToString()
     planned = [
-        runs.plan(replace(order(), run_spec=labelled), defaults=DEFAULTS, now=T0, name=f"r{number}")
+        planning.plan(replace(order(), run_spec=labelled), defaults=DEFAULTS, now=T0, name=f"r{number}")
         for number in range(2000)
     ]
     await database.write(lambda tx: runs.start(tx, planned))
@@ -185,7 +185,7 @@ async def test_two_thousand_runs_start_in_one_transaction(database: Database) ->
 async def test_starting_runs_stops_at_a_taken_name_and_starts_none(database: Database) -> None:
     await plant(database)
     await create(database)
-    planned = [runs.plan(order(), defaults=DEFAULTS, now=T0, name=name) for name in ("other", "mine")]
+    planned = [planning.plan(order(), defaults=DEFAULTS, now=T0, name=name) for name in ("other", "mine")]
     with pytest.raises(Conflict):
         await database.write(lambda tx: runs.start(tx, planned))
     assert await count_runs(database) == 1

@@ -154,6 +154,13 @@ async def test_a_call_that_is_repeated_by_the_client_starts_one_run(client: RunS
             id="a bad name",
         ),
         pytest.param(
+            pb.CreateRunRequest(
+                run_id=identifier_pb2.RunIdentifier(project="gone", domain="x", name=""), task_id=TASK_ID
+            ),
+            Code.INVALID_ARGUMENT,
+            id="an empty name, whatever the project",
+        ),
+        pytest.param(
             changed(CREATE, pb.CreateRunRequest(task_id=task_definition_pb2.TaskIdentifier(version="v9"))),
             Code.NOT_FOUND,
             id="no such task",

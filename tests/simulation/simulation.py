@@ -148,14 +148,14 @@ class Simulation:
     @contextmanager
     def poisoning(self) -> Generator[None]:
         """Inside, planning a run of a poisoned trigger is a bug; and no other trigger may have one."""
-        plan = firing.runs.plan
+        plan = firing.planning.plan
 
         def faulty(order: firing.RunOrder, **rest: Any) -> Any:
             if order.slot and order.trigger and order.trigger.id in self.poisoned:
                 raise ZeroDivisionError("poison")
             return plan(order, **rest)
 
-        with mock.patch.object(firing.runs, "plan", faulty), capture_logs() as self._logs:
+        with mock.patch.object(firing.planning, "plan", faulty), capture_logs() as self._logs:
             yield
 
     def by_id(self) -> dict[int, History]:

@@ -9,7 +9,7 @@ from wingbeat.core.action import Action, Attempt, ErrorKind, Failure, Phase, Pha
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 from wingbeat.core.listing import Filter, Function, ListQuery, Sort
 from wingbeat.errors import Conflict, InvalidArgument
-from wingbeat.operations import runs
+from wingbeat.operations import planning, runs
 from wingbeat.store import actions, events
 from wingbeat.store.changes import RUNS, run_topic
 from wingbeat.store.database import Database, Transaction
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture
 async def root(database: Database) -> Action:
     await plant(database)
-    planned = runs.plan(order(), defaults=DEFAULTS, now=T0, name="r1")
+    planned = planning.plan(order(), defaults=DEFAULTS, now=T0, name="r1")
 
     async def body(tx: Transaction) -> Action | None:
         await runs.start(tx, [planned])

@@ -10,7 +10,7 @@ from wingbeat.core.action import Phase, TriggerRef
 from wingbeat.core.ids import ActionId, RunId, Scope, TaskId, TaskName, TriggerName
 from wingbeat.core.listing import Filter, Function, ListQuery, Sort
 from wingbeat.core.run import Run
-from wingbeat.operations import runs
+from wingbeat.operations import planning, runs
 from wingbeat.store import actions, triggers
 from wingbeat.store import runs as stored
 from wingbeat.store.database import Database, Transaction
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 def run(name: str, *, scope: Scope = SCOPE, minutes: int = 0, labels: dict[str, str] | None = None) -> Run:
     asked = run_pb2.RunSpec(labels=run_pb2.Labels(values=labels)).SerializeToString()
     wanted = replace(order(), scope=scope, run_spec=asked)
-    return runs.plan(wanted, defaults=DEFAULTS, now=T0 + minutes * MINUTE, name=name)
+    return planning.plan(wanted, defaults=DEFAULTS, now=T0 + minutes * MINUTE, name=name)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.conftest import T0
 from tests.planting import DEFAULTS, deployment, inputs, integer, order, spec, trigger
 from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import Scope
-from wingbeat.operations.runs import RunOrder, plan
+from wingbeat.operations.planning import RunOrder, plan
 from wingbeat.wire import caching
 from wingbeat.wire.caching import inputs_hash
 from wingbeat.wire.inputs import KICKOFF_KEY, completed

@@ -10,8 +10,9 @@ from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Deployment, Firing, Trigger, redeployed
 from wingbeat.errors import InvalidArgument, NotFound
-from wingbeat.operations import projects, runs, tasks, triggers
-from wingbeat.operations.runs import RunDefaults, RunRequest
+from wingbeat.operations import planning, projects, runs, tasks, triggers
+from wingbeat.operations.planning import RunDefaults
+from wingbeat.operations.runs import RunRequest
 from wingbeat.store import fire_lists, timetables
 from wingbeat.store import pauses as stored_pauses
 from wingbeat.store import runs as stored_runs
@@ -115,7 +116,7 @@ async def render(
     """The run that `fire` would start; nothing is written. Raises like it."""
     trigger, task = await _checked(tx, name, request)
     await projects.require_active(tx, name.project, name.domain, domains=domains)
-    return runs.plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=DRY_RUN_NAME)
+    return planning.plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=DRY_RUN_NAME)
 
 
 async def diff(tx: Transaction, name: TriggerName, *, old: int, new: int, n: int) -> Diff:

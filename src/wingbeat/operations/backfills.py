@@ -15,10 +15,10 @@ from wingbeat.core.preview import Slot, annotated
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing, Trigger
 from wingbeat.errors import NotFound
-from wingbeat.operations import projects, runs, tasks, triggers
+from wingbeat.operations import planning, projects, runs, tasks, triggers
 from wingbeat.operations.firing import PERMANENT, SOURCE, Firer, cause_of
 from wingbeat.operations.lines import LeftOut
-from wingbeat.operations.runs import RunOrder
+from wingbeat.operations.planning import RunOrder
 from wingbeat.store import backfills, fires, firings, timetables
 from wingbeat.store import runs as stored_runs
 from wingbeat.store import triggers as stored
@@ -203,7 +203,7 @@ async def _planned(
     ]
     names = [await _free_name(tx, backfill.id, name, slot) for slot in slots]
     return [
-        runs.plan(order, defaults=firer.defaults, now=tx.now, name=free)
+        planning.plan(order, defaults=firer.defaults, now=tx.now, name=free)
         for order, free in zip(orders, names, strict=True)
     ]
 

@@ -9,7 +9,7 @@ from wingbeat.core.ids import ActionId, AttemptId, Scope
 from wingbeat.core.lane import lane_of, no_node_for
 from wingbeat.errors import AlreadyExists, Conflict
 from wingbeat.operations.current import get
-from wingbeat.operations.runs import PRIORITY
+from wingbeat.operations.planning import PRIORITY
 from wingbeat.store import actions, events, nodes, queue, runs, tasks, timers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry

@@ -15,7 +15,7 @@ from wingbeat.errors import AlreadyExists, FailedPrecondition, InvalidArgument, 
 from wingbeat.operations import ending
 from wingbeat.operations.children import below, living_parent
 from wingbeat.operations.current import get, record
-from wingbeat.operations.runs import PRIORITY
+from wingbeat.operations.planning import PRIORITY
 from wingbeat.store import actions, queue, signals, tasks, timers, webhooks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry

@@ -17,9 +17,9 @@ from wingbeat.core.run import Run
 from wingbeat.core.task import StoredTask
 from wingbeat.core.trigger import Due, Trigger, back_off, catch_up, due, moved
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import lines, projects, runs, standing
+from wingbeat.operations import lines, planning, projects, runs, standing
 from wingbeat.operations.lines import LeftOut, Others
-from wingbeat.operations.runs import RunDefaults, RunOrder
+from wingbeat.operations.planning import RunDefaults, RunOrder
 from wingbeat.store import fires, firings, tasks, triggers
 from wingbeat.store import runs as stored_runs
 from wingbeat.store.database import Transaction
@@ -191,7 +191,7 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
                 if obstacle:
                     raise obstacle
             planned = [
-                runs.plan(
+                planning.plan(
                     _order(scope, tasks_found[task], trigger, slot), defaults=firer.defaults, now=tx.now, name=name
                 )
                 for slot, name in slots

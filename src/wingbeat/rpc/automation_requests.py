@@ -14,7 +14,8 @@ from wingbeat.core import backfill
 from wingbeat.core.forecast import Horizon
 from wingbeat.core.ids import Scope
 from wingbeat.errors import InvalidArgument
-from wingbeat.operations.runs import DEFAULT_SOURCE, RunRequest
+from wingbeat.operations.planning import DEFAULT_SOURCE
+from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.identity import Caller
 from wingbeat.rpc.run_service.requests import request_id
 from wingbeat.store.fire_lists import Wanted

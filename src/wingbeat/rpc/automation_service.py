@@ -18,7 +18,7 @@ from wingbeat.core.trigger import Firing
 from wingbeat.operations import automation, backfills, pauses, triggers
 from wingbeat.operations.automation import Preview, State
 from wingbeat.operations.backfills import Shown
-from wingbeat.operations.runs import RunDefaults
+from wingbeat.operations.planning import RunDefaults
 from wingbeat.rpc import automation_answers as answers
 from wingbeat.rpc import automation_requests as requests
 from wingbeat.rpc.identity import Identify, nobody

@@ -35,7 +35,7 @@ from wingbeat.loops.surveyor import Surveyor
 from wingbeat.loops.upload_sweeper import UploadSweeper
 from wingbeat.operations import projects, retention
 from wingbeat.operations.firing import Firer
-from wingbeat.operations.runs import RunDefaults
+from wingbeat.operations.planning import RunDefaults
 from wingbeat.rpc import app as rpc
 from wingbeat.rpc.draining import Draining
 from wingbeat.server.address import Address, address_of, check_exposure

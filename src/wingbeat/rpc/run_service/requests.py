@@ -12,7 +12,8 @@ from wingbeat.core.action import Phase
 from wingbeat.core.action_tree import ActionFilter
 from wingbeat.core.ids import Scope, TaskId, TriggerName
 from wingbeat.errors import InvalidArgument
-from wingbeat.operations.runs import DEFAULT_SOURCE, InlineTask, RunRequest
+from wingbeat.operations.planning import DEFAULT_SOURCE, InlineTask
+from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.errors import REQUEST_ID
 from wingbeat.rpc.identity import Caller
 from wingbeat.store.runs import Within

@@ -14,7 +14,8 @@ from wingbeat.core.project import Domains
 from wingbeat.operations import conditions
 from wingbeat.operations.current import get
 from wingbeat.operations.ending import abort
-from wingbeat.operations.runs import RunDefaults, create
+from wingbeat.operations.planning import RunDefaults
+from wingbeat.operations.runs import create
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.rpc.run_service import details, requests
 from wingbeat.rpc.run_service.watches import Watches
