@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wingbeat.blobs.signing import SigningKey
-from wingbeat.blobs.store import Blobs, open_blobs
+from wingbeat.blobs.store import Blobs, Removed, open_blobs
 from wingbeat.errors import InvalidArgument, NotFound, StartError
 
 SIGNING = SigningKey(b"k" * 32)
@@ -109,3 +109,21 @@ def test_a_bad_uri_stops_the_start_in_one_line(uri: str) -> None:
 def test_a_short_signing_key_is_no_key() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         SigningKey(b"short")
+
+
+async def test_what_is_below_a_prefix_goes_a_bounded_number_at_a_time(blobs: Blobs) -> None:
+    for key in ("run/a", "run/b/c", "run/b/d", "run2/a", "ru/a"):
+        await blobs.put(key, b"1234")
+    assert await blobs.remove_below(blobs.uri("run") + "/", limit=2) == Removed(2, 8)
+    assert await blobs.remove_below("run/", limit=2, only=lambda rest: rest == "nothing") == Removed(0, 0)
+    assert await blobs.remove_below("run/", limit=2) == Removed(1, 4)
+    assert await blobs.remove_below("run/", limit=2) == Removed(0, 0)
+    assert [blob.key async for blob in blobs.list()] == ["ru/a", "run2/a"]
+    assert blobs.directory
+    assert not blobs.directory.path("run").exists()
+
+
+async def test_nothing_is_removed_below_another_store(blobs: Blobs) -> None:
+    for place in ("s3://other/run/", "", "/", "run//"):
+        with pytest.raises(InvalidArgument):
+            await blobs.remove_below(place, limit=9)

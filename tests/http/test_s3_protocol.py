@@ -23,7 +23,7 @@ from tests.http.blob_servers import CREDENTIALS, BlobServer, blob_server
 from wingbeat.blobs import keys
 from wingbeat.blobs.bucket import Bucket
 from wingbeat.blobs.directory import READ_SIZE, Directory
-from wingbeat.blobs.store import Blobs
+from wingbeat.blobs.store import Blobs, Removed
 from wingbeat.errors import AlreadyExists, NotFound
 from wingbeat.http.asgi import Message
 from wingbeat.http.s3 import S3Endpoint
@@ -353,6 +353,11 @@ async def test_a_bucket_behaves_as_the_directory_does(server: BlobServer) -> Non
     assert (await blobs.write("a/stream", chunks())).size == 12 << 20
     assert b"".join([chunk async for chunk in blobs.read("a/b", start=1, end=3)]) == b"at"
     assert [blob.key async for blob in blobs.list("a/s")] == ["a/stream"]
+    for key in ("run/1", "run/2/3", "run2/1"):
+        await blobs.put(key, b"1234")
+    assert await blobs.remove_below("run/", limit=1) == Removed(1, 4)
+    assert await blobs.remove_below("s3://wingbeat/run/", limit=9) == Removed(1, 4)
+    assert [blob.key async for blob in blobs.list("run")] == ["run2/1"]
     await blobs.copy("a/b", "c")
     for _ in range(2):
         await blobs.delete("a/b")

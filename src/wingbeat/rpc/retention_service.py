@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from connectrpc.request import RequestContext
 from flyteidl2.common import identifier_pb2
 
@@ -10,6 +11,7 @@ from wingbeat._generated.retention.v1.retention_connect import RetentionService
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations import pruning
 from wingbeat.operations.pruning import Order, Step
+from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store.database import Database
 from wingbeat.wire import retention as wire
 
@@ -19,17 +21,23 @@ RUNS = 100
 """In one step; each may have thousands of actions."""
 MOST_WAITING = 10_000
 
+log = structlog.get_logger(__name__)
+
 
 class Retention(RetentionService):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, identify: Identify = nobody) -> None:
         self._database = database
+        self._identify = identify
 
     async def prune_runs(self, request: pb.PruneRunsRequest, ctx: Context) -> pb.PruneRunsResponse:
         order, place = _order(request), wire.place(request.token)
         pruning.check(order)
         if request.dry_run:
             return _answer(await self._database.read(lambda tx: pruning.preview(tx, order, place, limit=RUNS)))
-        return _answer(await self._database.write(lambda tx: pruning.step(tx, order, place, limit=RUNS)))
+        step = await self._database.write(lambda tx: pruning.step(tx, order, place, limit=RUNS))
+        if step.runs:
+            log.info("runs pruned", count=len(step.runs), by=self._identify(ctx).subject)
+        return _answer(step)
 
     async def get_removals(self, request: pb.GetRemovalsRequest, ctx: Context) -> pb.GetRemovalsResponse:
         waiting = await self._database.read(lambda tx: pruning.waiting(tx, most=MOST_WAITING))

@@ -79,7 +79,7 @@ def services(
         Identity(identify=identify),
         Images(),
         Projects(database, domains),
-        Retention(database),
+        Retention(database, identify=identify),
         Runs(database, domains, defaults, identify=identify),
         Tasks(database, domains, identify=identify),
         Triggers(database, domains, identify=identify),
