@@ -115,6 +115,8 @@ async def repeated(tx: Transaction, request: RunRequest) -> Listed | None:
 
 async def start(tx: Transaction, planned: Sequence[Run]) -> None:
     """Write down all of them at once, queued. Raises Conflict for a taken name."""
+    if not planned:
+        return
     await runs.insert(tx, planned)
     await _enqueue(tx, planned)
 
