@@ -231,7 +231,7 @@ async def test_cancel_other_aborts_what_runs_by_hand_too(of: Triggers) -> None:
     await of.minute()
     assert await of.fired() == [1, 2]
     assert await of.running() == 1
-    aborted = await of.database.read(lambda tx: stored_actions.find(tx, by_hand.id))
+    aborted = await of.database.read(lambda tx: stored_actions.find(tx, by_hand.root.id))
     assert aborted is not None
     assert aborted.phase is Phase.ABORTED
     assert "cancel-other" in (aborted.abort_reason or "")
