@@ -136,8 +136,8 @@ async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -
 
 async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
     roots = [_root(run) for run in planned]
-    await actions.insert(tx, roots)
     unserved = await nodes.unserved(tx, {run.lane for run in planned})
+    await actions.insert(tx, roots)
     await events.record(tx, [(root.id, _queued(run, unserved)) for run, root in zip(planned, roots, strict=True)])
     await queue.add(tx, [_entry(run, root) for run, root in zip(planned, roots, strict=True)])
     await timers.add(
