@@ -34,9 +34,9 @@ class Watched:
     database: Database
     client: RunServiceClient
 
-    async def start(self, name: str = RUN.name) -> Action:
+    async def start(self, name: str = RUN.name) -> None:
         request = RunRequest(scope=Scope(RUN.project, RUN.domain), wanted=TASK, name=name)
-        return await self.database.write(
+        await self.database.write(
             lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x")
         )
 
