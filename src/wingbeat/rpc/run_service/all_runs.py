@@ -74,7 +74,7 @@ class AllRuns:
 
     async def keep(self) -> None:
         with self._database.changes.subscribe(RUNS) as changes:
-            looks = Looks(changes, COALESCE_SECONDS, unannounced=True)
+            looks = Looks(changes, COALESCE_SECONDS, shared=self._database.shared, unannounced=True)
             at = await self._database.read(_now)
             while True:
                 with looks.look() as overlap:

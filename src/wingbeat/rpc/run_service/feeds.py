@@ -96,12 +96,15 @@ class Looks:
     Looks are `seconds` apart, or as long as the last one took: changes that come together are one look.
     """
 
-    def __init__(self, wakes: Subscription, seconds: float, *, unannounced: bool) -> None:
-        """`unannounced`: nobody else looks for changes that were not announced."""
+    def __init__(self, wakes: Subscription, seconds: float, *, shared: bool, unannounced: bool) -> None:
+        """`shared`: others write to the database, and in one with a single writer nothing ends late. `unannounced`:
+        nobody else looks for changes that were not announced.
+        """
         self._wakes = wakes
         self._seconds = seconds
         self._rest = seconds
         self._unannounced = unannounced
+        self._farthest = LONG_OVERLAP if shared else OVERLAP
         self._clock = asyncio.get_running_loop().time
         self._long_at = self._clock()
         self._long = False
@@ -113,7 +116,7 @@ class Looks:
         self._long = began >= self._long_at
         if self._long:
             self._long_at = began + RECONCILE_SECONDS
-        yield LONG_OVERLAP if self._long else OVERLAP
+        yield self._farthest if self._long else OVERLAP
         self._rest = max(self._seconds, self._clock() - began)
 
     async def wait(self) -> None:

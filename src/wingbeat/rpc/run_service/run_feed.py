@@ -59,7 +59,7 @@ class RunFeed:
     async def keep(self) -> None:
         """Ends when the run is over. Raises NotFound: no such run."""
         async with self._wakes.subscribe(self._run) as changes:
-            looks = Looks(changes, COALESCE_SECONDS, unannounced=False)
+            looks = Looks(changes, COALESCE_SECONDS, shared=self._database.shared, unannounced=False)
             at = await self._read_all()
             while True:
                 with looks.look() as overlap:
