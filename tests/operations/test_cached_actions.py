@@ -12,10 +12,12 @@ from wingbeat.core.action import Action, ErrorKind, Failure, Outcome, Phase, Suc
 from wingbeat.core.cache import CachePolicy, CacheStatus
 from wingbeat.core.ids import ActionId, AttemptId, Scope
 from wingbeat.core.retry import RetryPolicy
+from wingbeat.core.timer import UNLIMITED, Timeouts
 from wingbeat.operations import actions, ending, nodes, runs
+from wingbeat.operations import timeouts as timeout_operations
 from wingbeat.operations.actions import Claim
 from wingbeat.store import actions as stored
-from wingbeat.store import events, queue, tasks
+from wingbeat.store import events, queue, tasks, timers
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.nodes import Node
 from wingbeat.wire.tasks import digest
@@ -27,10 +29,10 @@ ERROR = Failure("ValueError", ErrorKind.USER, "no", retryable=True)
 SPEC = task_spec()
 
 
-async def start(database: Database, policy: CachePolicy | None, *names: str) -> None:
+async def start(database: Database, policy: CachePolicy | None, *names: str, timeouts: Timeouts = UNLIMITED) -> None:
     async def body(tx: Transaction) -> None:
         await tasks.put_spec(tx, digest(SPEC), SPEC)
-        await runs.start(tx, [replace(run_of(name, SPEC), cache=policy) for name in names])
+        await runs.start(tx, [replace(run_of(name, SPEC), cache=policy, timeouts=timeouts) for name in names])
 
     await database.write(body)
 
@@ -254,6 +256,26 @@ class TestOneComputes:
         await database.write(lambda tx: ending.abort(tx, root_of("one"), "enough"))
         (claimed,) = await claim(database)
         assert claimed.id.action == root_of("two")
+
+    @pytest.mark.parametrize("late", ["one", "two"])
+    async def test_a_deadline_ends_who_computes_and_who_waits(
+        self, database: Database, clock: FakeClock, late: str
+    ) -> None:
+        for name in ("one", "two", "three"):
+            await start(database, SERIAL, name, timeouts=Timeouts(deadline=HOUR) if name == late else UNLIMITED)
+            assert len(await claim(database)) == (name == "one")
+            clock.forward(HOUR / 2)
+        (timer,) = await database.read(lambda tx: timers.due(tx, 9))
+        assert await database.write(lambda tx: timeout_operations.expire(tx, timer))
+        assert (await found(database, late)).phase is Phase.TIMED_OUT
+        if late == "one":
+            (heir,) = await claim(database)
+            assert heir.id.action == root_of("two")
+            await end(database, heir)
+        else:
+            await end(database, (await held(database))[0])
+        assert await claim(database) == []
+        assert await statuses(database, "three") == [(Phase.SUCCEEDED, CacheStatus.HIT)]
 
     async def test_a_node_that_dies_keeps_nobody_waiting(self, database: Database, clock: FakeClock) -> None:
         await database.write(lambda tx: nodes.join(tx, Node("n1", "h", private_blobs=False), lease=HOUR))

@@ -89,6 +89,15 @@ def test_what_is_ignored_might_as_well_not_be_there(
     assert inputs_hash(message(literals), ignored) == inputs_hash(message(left), ())
 
 
+@given(NAMED, st.sets(st.sampled_from("abcd")))
+def test_whatever_the_inputs_one_key_is_made_of_them_inline_and_uploaded(
+    literals: dict[str, literals_pb2.Literal], ignored: set[str]
+) -> None:
+    task, given = cached(cache_ignore_input_vars=sorted(ignored)), message(literals).SerializeToString()
+    inline = policy(replace(order(task), inputs=given))
+    assert policy(replace(order(task), offloaded=upload(task, given))) == inline
+
+
 def test_a_hash_that_its_author_gave_stands_for_the_value() -> None:
     one, other = [literals_pb2.Literal(scalar=integer(value).scalar, hash="same") for value in (1, 2)]
     lists = [collection([each]) for each in (one, other)]
