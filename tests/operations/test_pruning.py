@@ -268,8 +268,12 @@ async def test_a_deployed_task_keeps_its_spec(database: Database, clock: FakeClo
     assert gone(await prune(database)) == ["only"]
     await clear(database)
     assert await counts(database) == {"run": 1, "task_spec": 1}
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(AlreadyExists, match="was pruned lately"):
         await database.write(lambda tx: make(tx))
+    clock.forward(pruning.NAME_RESTS + DAY)
+    await database.write(lambda tx: pruning.tidy(tx, limit=9))
+    await database.write(lambda tx: make(tx))
+    assert await listed(database) == {"only"}
 
 
 def test_what_has_just_ended_is_not_pruned() -> None:

@@ -14,7 +14,7 @@ from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument, WingbeatError
 from wingbeat.operations import projects, recovery, tasks, triggers
 from wingbeat.operations.planning import DEFAULT_SOURCE, InlineTask, RunDefaults, Runnable, RunOrder, plan
-from wingbeat.store import actions, events, nodes, queue, runs, timers
+from wingbeat.store import actions, clearing, events, nodes, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
@@ -93,7 +93,9 @@ async def _insert(
     if request.relation is not None:
         await recovery.check(tx, request.relation, request.force_rerun)
     if not await runs.insert_if_free(tx, run):
-        raise AlreadyExists(f"run {run.id.name!r} exists already in {run.id.project}/{run.id.domain}")
+        pruned = await clearing.pruned_at(tx, run.id)
+        why = "was pruned lately and its name is not free yet" if pruned else "exists already"
+        raise AlreadyExists(f"run {run.id.name!r} {why} in {run.id.project}/{run.id.domain}")
     return run, trigger
 
 
