@@ -7,9 +7,11 @@ from tests.cli.terminal import Site
 from tests.planting import integer
 from tests.queued_runs import root_of
 from wingbeat.core.action import ErrorKind, Failure, Phase
-from wingbeat.core.ids import ActionId, RunId
+from wingbeat.core.cache import CachePolicy
+from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.run import Run
+from wingbeat.operations import actions as claiming
 from wingbeat.operations import projects
 from wingbeat.store import actions, runs
 from wingbeat.store.changes import QUEUE
@@ -94,3 +96,15 @@ async def test_refuses_what_the_server_refuses(site: Site) -> None:
     await site.start("busy")
     assert "run 'busy' is QUEUED" in (await site.wingbeat("run", "recover", "busy")).complaint
     assert "exists already" in (await site.wingbeat("run", "rerun", "r", "--name", "busy")).complaint
+
+
+async def test_a_tree_shows_what_came_from_the_cache(site: Site) -> None:
+    policy = CachePolicy("k", Scope("p", "development"))
+    await site.start("one", cache=policy)
+    await site.end(await site.begin())
+    await site.start("two", cache=policy)
+    assert await site.database.write(lambda tx: claiming.claim(tx, "n1", 1)) == []
+    tree = (await site.wingbeat("run", "tree", "two", "-o", "json")).json
+    assert (tree["root"]["phase"], tree["root"]["cache"]) == ("SUCCEEDED", "HIT")
+    assert "from the cache" in (await site.wingbeat("run", "tree", "two")).out
+    assert "from the cache" not in (await site.wingbeat("run", "tree", "one")).out
