@@ -1,0 +1,43 @@
+"""Types whose values fit into a column as they are, so that people can query by them."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from wingbeat.compose.refs import NsRef
+
+_COLUMNS: tuple[tuple[type, str], ...] = (
+    (bool, "INTEGER"),
+    (int, "INTEGER"),
+    (float, "REAL"),
+    (str, "TEXT"),
+    (date, "TEXT"),
+    (Decimal, "TEXT"),
+    (PurePath, "TEXT"),
+    (UUID, "TEXT"),
+    (NsRef, "TEXT"),
+)
+
+
+def column_type(annotation: Any) -> str | None:
+    """The type of the column; None for a type of which values do not fit into one."""
+    if not isinstance(annotation, type):
+        return None
+    if issubclass(annotation, Enum):
+        kinds = {column_type(type(member.value)) for member in annotation}
+        return kinds.pop() if len(kinds) == 1 else None
+    return next((column for known, column in _COLUMNS if issubclass(annotation, known)), None)
+
+
+def to_column(value: Any) -> str | int | float:
+    """The value as its column has it: dates and times in ISO 8601, the rest of them as their text."""
+    if isinstance(value, Enum):
+        return to_column(value.value)
+    if isinstance(value, bool | int):
+        return int(value)
+    if isinstance(value, float | str):
+        return value
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
