@@ -232,8 +232,11 @@ async def test_only_what_runs_is_queued(database: Database) -> None:
     assert [entry.attempt.action.name for entry in entries] == ["a0"]
 
 
-async def test_the_source_of_a_recovery_is_kept_as_long_as_the_run_is(database: Database, clock: FakeClock) -> None:
-    root = await start(database, "again", RECOVER)
+@pytest.mark.parametrize("kind", [RelationType.RECOVER, RelationType.RERUN, RelationType.SPAWN])
+async def test_the_other_run_is_kept_as_long_as_the_run_is(
+    database: Database, clock: FakeClock, kind: RelationType
+) -> None:
+    root = await start(database, "again", Relation(kind, SOURCE))
     assert await database.read(lambda tx: run_needs.sources(tx, root.id.run)) == [SOURCE]
     clock.forward(timedelta(days=2))
     order, at = pruning.Order(timedelta(days=1)), Ended(SCOPE, 0, "")

@@ -34,13 +34,19 @@ async def check(tx: Transaction, relation: Relation, force_rerun: Collection[str
         raise InvalidArgument(f"run_spec.recover.force_rerun_actions: run {other.name!r} has no actions {words}")
 
 
-async def recover(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
-    """The run of `root`, which is new, has what the other one has finished, but for the actions that run again.
+async def relate(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
+    """The other run is kept for as long as the one of `root`, which is new: its inputs may speak of the other's files.
 
-    The other one is kept for as long as this one. Raises NotFound when it was pruned meanwhile.
+    A recovery has what the other one has finished. Raises NotFound when that was pruned meanwhile.
     """
     if not await run_needs.add(tx, root.id.run, relation.run):
         raise _not_there(relation.run)
+    if relation.type is RelationType.RECOVER:
+        await _recover(tx, root, relation, force_rerun)
+
+
+async def _recover(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
+    """All but the actions that run again."""
     await recovery.copy(tx, relation.run, root, besides=[ROOT_ACTION, *force_rerun])
     await signals.copy(tx, relation.run, root.id.run)
 

@@ -8,7 +8,7 @@ from wingbeat.core.action import Action, ActionType, Phase, PhaseChange
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, Scope, TaskId, TriggerName, check_run_name
 from wingbeat.core.lane import no_node_for
 from wingbeat.core.project import Domains
-from wingbeat.core.relation import Relation, RelationType
+from wingbeat.core.relation import Relation
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument, WingbeatError
@@ -75,8 +75,8 @@ async def create(
     if trigger is not None:
         await triggers.record_manual_fire(tx, trigger, run)
     (root,) = await _enqueue(tx, [run])
-    if request.relation is not None and request.relation.type is RelationType.RECOVER:
-        await recovery.recover(tx, root, request.relation, request.force_rerun)
+    if request.relation is not None:
+        await recovery.relate(tx, root, request.relation, request.force_rerun)
     return Listed(root, run.labels)
 
 
