@@ -7,12 +7,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgresql import postgresql_server
 from wingbeat.store.database import Database, open_database
 from wingbeat.telemetry import configure_logging
 
 configure_logging(json=False, level="WARNING")
+# How long an example takes says how busy the machine is, and no test is about that.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
