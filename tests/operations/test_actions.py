@@ -147,6 +147,28 @@ async def test_an_abort_ends_the_attempt_and_frees_the_node(database: Database) 
     assert not await finish(database, claim, Success())
 
 
+async def test_an_abort_ends_an_attempt_that_was_given_back(database: Database, clock: FakeClock) -> None:
+    claim = await claim_one(database)
+    await database.write(lambda tx: actions.release(tx, claim.id, claim.token, at=tx.now, why="busy"))
+    clock.forward(SECOND)
+    assert await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
+    (attempt,) = await attempts(database)
+    assert (attempt.phase, attempt.ended_at) == (Phase.ABORTED, T0 + SECOND)
+
+
+async def test_nothing_starts_or_ends_later_than_now_by_a_clock_that_is_fast(
+    database: Database, clock: FakeClock
+) -> None:
+    claim, fast = await claim_one(database), T0 + 9 * SECOND
+    await database.write(lambda tx: actions.started(tx, claim.id, claim.token, at=fast))
+    clock.forward(SECOND)
+    await database.write(
+        lambda tx: actions.finished(tx, claim.id, claim.token, Success(), retries=NO_RETRIES, chance=0.0, at=fast)
+    )
+    (attempt,) = await attempts(database)
+    assert (attempt.started_at, attempt.ended_at) == (T0, T0 + SECOND)
+
+
 async def test_an_abort_takes_an_action_out_of_the_queue(database: Database) -> None:
     assert await database.write(lambda tx: ending.abort(tx, root_of("r"), "enough"))
     assert not await database.write(lambda tx: ending.abort(tx, root_of("r"), "again"))

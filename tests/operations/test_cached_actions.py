@@ -118,6 +118,19 @@ async def test_a_retry_looks_again(database: Database) -> None:
     assert (action.phase, action.attempts, action.cache_status) == (Phase.SUCCEEDED, 2, CacheStatus.HIT)
 
 
+async def test_a_hit_ends_children_that_are_claimed_together_with_their_parent(database: Database) -> None:
+    await start(database, CACHED, "one", "two")
+    first, second = sorted(await claim(database), key=lambda each: each.id.action.run.name)
+    child = await ask(database, "one", replace(CACHED, key=f"{CACHED.key}, and later in the order of keys"))
+    await end(database, second)
+    await end(database, first, ERROR, retries=1)
+    assert await claim(database) == []
+    assert (await found(database, "one")).phase is Phase.SUCCEEDED
+    ended = await database.read(lambda tx: stored.find(tx, child))
+    assert ended
+    assert ended.phase is Phase.ABORTED
+
+
 async def test_who_overwrites_does_not_look_and_leaves_another_result(database: Database) -> None:
     first = await compute(database, CACHED, "one")
     overwriting = replace(CACHED, overwrite=True)

@@ -75,10 +75,15 @@ async def test_thousands_below_an_action_end_with_it_in_a_few_statements(databas
     assert await database.write(left) == {Phase.ABORTED.value: MANY + 1}
 
 
-async def test_each_of_them_ends_as_if_it_were_aborted_alone(database: Database, clock: FakeClock) -> None:
+@pytest.mark.parametrize("given_back", [pytest.param(False, id="held"), pytest.param(True, id="given back")])
+async def test_each_of_them_ends_as_if_it_were_aborted_alone(
+    database: Database, clock: FakeClock, *, given_back: bool
+) -> None:
     await database.write(lambda tx: grow(tx, [("alone", "a0"), ("parent", "a0"), ("child", "parent")]))
     claimed = await database.write(lambda tx: actions.claim(tx, "n1", 9))
     assert len(claimed) == 4
+    for each in claimed if given_back else ():
+        await database.write(lambda tx, each=each: actions.release(tx, each.id, each.token, at=tx.now, why="busy"))
     clock.forward(SECOND)
     await database.write(lambda tx: ending.abort(tx, ActionId(RUN, "alone"), "enough"))
     await database.write(lambda tx: ending.abort(tx, ActionId(RUN, "parent"), "enough"))
@@ -88,7 +93,8 @@ async def test_each_of_them_ends_as_if_it_were_aborted_alone(database: Database,
     for read in (stored.attempts, events.first_entries):
         seen = await database.read(lambda tx, read=read: read(tx, alone.id))
         assert str(await database.read(lambda tx, read=read: read(tx, child.id))) == str(seen).replace("alone", "child")
-    assert [item.attempt.action.name for item in await database.read(lambda tx: queue.held(tx, "n1"))] == ["a0"]
+    held = await database.read(lambda tx: queue.held(tx, "n1"))
+    assert [item.attempt.action.name for item in held] == ([] if given_back else ["a0"])
 
 
 async def test_who_watches_the_run_or_one_of_the_parents_is_woken(database: Database) -> None:

@@ -44,7 +44,7 @@ async def claim(tx: Transaction, node: str, limit: int, *, lanes: Sequence[str] 
     taken = [(entry, await actions.find(tx, entry.attempt.action)) for entry in entries]
     # In one order on all nodes, so that no two of them wait for each other's rows of the cache.
     taken.sort(key=lambda found: found[1].cache.key if found[1] and found[1].cache else "")
-    begun = [await _begin(tx, entry, action) for entry, action in taken]
+    begun = [await _begin(tx, entry, await _by_now(tx, action)) for entry, action in taken]
     return [claim for claim in begun if claim]
 
 
@@ -58,12 +58,15 @@ async def find_claim(tx: Transaction, attempt: AttemptId, token: int) -> Claim |
 
 
 async def started(tx: Transaction, attempt: AttemptId, token: int, *, at: datetime) -> bool:
-    """The attempt's process runs since `at`. False, and nothing changes, when that is known or does not count."""
+    """The attempt's process runs since `at`, or since now if that is earlier.
+
+    False, and nothing changes, when that is known or does not count.
+    """
     current = await by_token(tx, attempt, token)
     if current is None or current.attempt.phase is not Phase.INITIALIZING:
         return False
     phase = after(current.action.phase, Event.START)
-    since = max(at, current.attempt.created_at)
+    since = min(max(at, current.attempt.created_at), tx.now)
     await actions.save_attempt(tx, replace(current.attempt, phase=phase, started_at=since))
     await actions.save(tx, replace(current.action, phase=phase))
     await record(tx, attempt, phase, since)
@@ -152,6 +155,11 @@ async def keep_log(tx: Transaction, attempt: AttemptId, log_uri: str) -> None:
     if action is not None and found is not None and found.log_uri != log_uri:
         await actions.save_attempt(tx, replace(found, log_uri=log_uri))
         await actions.save(tx, action)
+
+
+async def _by_now(tx: Transaction, found: Action | None) -> Action | None:
+    """A parent that was taken with it, and that the cache has served first, has ended it."""
+    return found if found is None or found.cache is None else await actions.find(tx, found.id)
 
 
 async def _begin(tx: Transaction, entry: queue.Entry, found: Action | None) -> Claim | None:

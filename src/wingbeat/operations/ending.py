@@ -62,7 +62,7 @@ async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
         return False
     phase = after(action.phase, Event.ABORT)
     attempt = await find_attempt(tx, AttemptId(action_id, action.attempts))
-    if attempt is not None and action.phase is not Phase.QUEUED:
+    if attempt is not None:
         await actions.save_attempt(tx, replace(attempt, phase=phase, ended_at=tx.now))
     await record(tx, AttemptId(action_id, action.attempts), phase, tx.now, reason)
     await close(tx, replace(action, abort_reason=reason), phase, tx.now)

@@ -30,6 +30,7 @@ async def leave(tx: Transaction, action: Action, phase: Phase) -> None:
 
 async def leave_unmade(tx: Transaction, actions: Sequence[ActionId]) -> None:
     """These actions of one run were aborted, whether others wait for a result of theirs or not."""
+    over = frozenset(actions)
     for name, holder in await reservations.of_run(tx, actions[0].run):
-        if holder in actions:
+        if holder in over:
             await reservations.pass_on(tx, name, holder)

@@ -42,11 +42,10 @@ async def abort(tx: Transaction, actions: Sequence[ActionId], reason: str) -> No
     await tx.execute(
         f"""
         UPDATE attempt SET phase = $4, ended_at = $5
-         WHERE project = $1 AND domain = $2 AND run = $3 AND action IN ({placeholders(7, len(actions))})
-           AND ended_at IS NULL AND phase <> $6
+         WHERE project = $1 AND domain = $2 AND run = $3 AND action IN ({placeholders(6, len(actions))})
+           AND ended_at IS NULL
         """,
         *args[:5],
-        Phase.QUEUED.value,
         *args[6:],
     )
     rows = await tx.fetch(
