@@ -15,7 +15,7 @@ _NOT_COPIED = {"event": {"id"}, "trigger_spec": {"trigger_id"}}
 """The database counts these."""
 _SECOND = 1_000_000
 _PHASES = """
-    CASE WHEN n > {many} - 40 THEN 1 + n % 4 WHEN n % 20 = 1 THEN 6 WHEN n % 100 = 2 THEN 7
+    CASE WHEN n > {many} - 40 THEN 1 + n % 4 WHEN n % 19 = 1 THEN 6 WHEN n % 100 = 2 THEN 7
          WHEN n % 1000 = 3 THEN 8 WHEN n % 5000 = 4 THEN 9 ELSE 5 END
 """
 """Nearly all succeeded, some failed, the latest are going on."""
