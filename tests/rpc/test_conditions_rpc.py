@@ -1,3 +1,4 @@
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
@@ -229,6 +230,7 @@ async def test_wrong_signals_are_the_callers_fault(
         ({"webhook": {"url": "ftp://x/y"}}, "must begin with http:// or https://"),
         ({"webhook": {"url": "https:///path"}}, "must begin with http:// or https://"),
         ({"webhook": {"url": "http://[bad"}}, "must begin with http:// or https://"),
+        ({"webhook": {"url": "http://x/y", "payload": {"n": math.nan}}}, "webhook.payload cannot be written as JSON"),
     ],
 )
 async def test_conditions_that_nobody_could_meet_are_refused(

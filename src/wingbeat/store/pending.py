@@ -1,4 +1,4 @@
-"""Single rows that are to be inserted and have not been sent yet: several of them go in one statement, one round trip.
+"""Single rows of different tables that are to be inserted and have not been sent yet: they go in one statement.
 
 A transaction sends them before it asks anything else, and before it commits, so nobody sees the difference.
 """
@@ -7,9 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wingbeat.store.database import Value
-
-MAX_ROWS = 8
-"""In one statement: few enough that the same texts come again and are prepared only once."""
 
 
 @dataclass(frozen=True, slots=True)

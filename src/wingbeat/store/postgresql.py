@@ -16,7 +16,7 @@ from wingbeat.store.changes import Changes
 from wingbeat.store.database import READ_SECONDS, TOO_SLOW, Argument, Body, Row, Value, unique, without_password
 from wingbeat.store.driver import FAULTS, Connection, Pool, connect, create_pool
 from wingbeat.store.notifications import Notifications
-from wingbeat.store.pending import MAX_ROWS, Insert, statement
+from wingbeat.store.pending import Insert, statement
 
 T = TypeVar("T")
 
@@ -59,11 +59,12 @@ class PostgresqlTransaction:
         return int(count) if count.isdigit() else 0
 
     async def insert(self, table: str, columns: Collection[str], rows: Sequence[Sequence[Value]]) -> None:
+        # Two rows of one table in one statement would get their numbers in any order.
+        if len(rows) > 1 or any(each.table == table for each in self._pending):
+            await self.send_pending()
         if len(rows) == 1:
             self._pending.append(Insert(table, columns, rows[0]))
-        if len(rows) > 1 or len(self._pending) == MAX_ROWS:
-            await self.send_pending()
-        if len(rows) > 1:
+        elif rows:
             await self._connection.copy_records_to_table(table, columns=list(columns), records=rows)
 
     async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:

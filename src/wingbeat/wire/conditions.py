@@ -31,6 +31,7 @@ def child_of(action: pb.Action, *, parent: str) -> ConditionChild:
     spec = condition.SerializeToString(deterministic=True)
     if condition.HasField("webhook"):
         _check_url(condition.webhook.url)
+        _check_payload(condition.webhook)
     name = TaskId(run.project, run.domain, condition.name, "")
     return ConditionChild(
         id=actions.action_id(action.action_id),
@@ -96,3 +97,10 @@ def _check_url(url: str) -> None:
         usable = False
     if not usable:
         raise InvalidArgument("webhook.url must begin with http:// or https:// and name a host")
+
+
+def _check_payload(webhook: run_definition_pb2.ConditionWebhook) -> None:
+    try:
+        json_format.MessageToDict(webhook.payload)
+    except (ValueError, json_format.Error) as error:
+        raise InvalidArgument(f"webhook.payload cannot be written as JSON: {error}") from error
