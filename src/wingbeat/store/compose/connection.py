@@ -1,0 +1,174 @@
+"""Files of the embedded library: `open_file`, then `write(body)` and `read(body)`, each one transaction.
+
+A process opens a path once, whoever asks for it: one connection writes, on a thread, others read. A body is a plain
+function that uses nothing but its transaction. Nothing here ever blocks an event loop that calls `awrite` or `aread`.
+"""
+
+import asyncio
+import atexit
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import TypeVar
+
+from wingbeat.clock import Clock, system_clock
+from wingbeat.errors import StartError
+from wingbeat.store.compose.readers import Readers
+from wingbeat.store.compose.transaction import Transaction, connect, is_busy
+from wingbeat.store.compose.writer import Writer
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 60.0
+"""How long a write waits for another program that holds the file."""
+_RETRY_SECONDS = 0.02
+
+
+def open_file(path: Path | str, *, clock: Clock = system_clock, busy_seconds: float = BUSY_SECONDS) -> "File":
+    """The file at this path, made when there is none, with its folder. `busy_seconds` counts where it is opened first.
+
+    Raises StartError when it cannot be used.
+    """
+    place = Path(path).resolve()
+    with _opening:
+        shared = _shared.get(place)
+        if shared is None or not shared.is_the_one_at(place):
+            _shared[place] = shared = _SharedFile(place, busy_seconds)
+    return File(shared, clock)
+
+
+class File:
+    """Raises, in all of its methods, what the body raises, and Unavailable when another program held the file for
+    too long: nothing of the body was written then.
+    """
+
+    __slots__ = ("_clock", "_shared")
+
+    def __init__(self, shared: "_SharedFile", clock: Clock) -> None:
+        self._shared = shared
+        self._clock = clock
+
+    @property
+    def path(self) -> Path:
+        return self._shared.path
+
+    def write(self, body: Callable[[Transaction], T]) -> T:
+        """Returns when the disk has it."""
+        return self._shared.writer.submit(body, clock=self._clock).result()
+
+    def read(self, body: Callable[[Transaction], T]) -> T:
+        return self._shared.readers.run(body, self._clock)
+
+    async def awrite(self, body: Callable[[Transaction], T]) -> T:
+        """Returns when the disk has it. A caller that is cancelled may find it written all the same."""
+        return await asyncio.wrap_future(self._shared.writer.submit(body, clock=self._clock))
+
+    async def aread(self, body: Callable[[Transaction], T]) -> T:
+        readers = self._shared.readers
+        return await asyncio.get_running_loop().run_in_executor(readers.threads(), readers.run, body, self._clock)
+
+    def edition(self) -> int:
+        """A number that changes when anybody outside of this process has written, and never by our own writes."""
+        return self._shared.writer.edition()
+
+    async def aedition(self) -> int:
+        return await asyncio.get_running_loop().run_in_executor(self._shared.readers.threads(), self.edition)
+
+
+class _SharedFile:
+    """What all users of a path in this process share; it ends with the last of them."""
+
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        _make(path, busy_seconds)
+        self.path = path
+        self.writer = Writer(path, busy_seconds=busy_seconds)
+        self.readers = Readers(path, busy_seconds=busy_seconds)
+        self._identity = _identity(path)
+        # At the end of the process `_close_all` waits for it, which a collected object must not.
+        weakref.finalize(self, self.writer.stop).atexit = False
+
+    def is_the_one_at(self, path: Path) -> bool:
+        """Not after somebody removed the file or put another one there."""
+        return path.exists() and _identity(path) == self._identity
+
+
+_shared: "weakref.WeakValueDictionary[Path, _SharedFile]" = weakref.WeakValueDictionary()
+_opening = RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    device: int
+    inode: int
+
+
+def _identity(path: Path) -> _Identity:
+    status = path.stat()
+    return _Identity(status.st_dev, status.st_ino)
+
+
+def _make(path: Path, busy_seconds: float) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(connect(path, busy_seconds=busy_seconds)) as connection:
+            _use_wal(connection, give_up=time.monotonic() + busy_seconds)
+    except (sqlite3.Error, OSError) as error:
+        raise StartError(f"file {str(path)!r} cannot be used: {error}") from error
+
+
+def _use_wal(connection: sqlite3.Connection, *, give_up: float) -> None:
+    """SQLite does not wait by itself when two connections want to change the mode of a file."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+_paused: list[_SharedFile] = []
+
+
+def _before_fork() -> None:
+    """SQLite's locks belong to a process, and what it knows of them must not go to a child."""
+    _opening.acquire()
+    _paused.extend(_shared.values())
+    for shared in _paused:
+        shared.writer.pause()
+        shared.readers.pause()
+
+
+def _after_fork(*, in_child: bool) -> None:
+    while _paused:
+        shared = _paused.pop()
+        shared.readers.resume(in_child=in_child)
+        shared.writer.resume(in_child=in_child)
+    _opening.release()
+
+
+def _close_all() -> None:
+    """The last connection takes the log into the file, so that a copy of the file alone is whole."""
+    open_files = list(_shared.values())
+    for shared in open_files:
+        shared.writer.stop()
+    for shared in open_files:
+        shared.writer.join()
+        shared.readers.close()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(in_child=False),
+        after_in_child=lambda: _after_fork(in_child=True),
+    )

@@ -1,0 +1,266 @@
+"""Files of the embedded library: what was acknowledged is there, whoever else uses the file, dies or forks."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from wingbeat.errors import Conflict, FailedPrecondition, StartError, Unavailable
+from wingbeat.store.compose import connection
+from wingbeat.store.compose.connection import File, open_file
+from wingbeat.store.compose.transaction import Transaction
+
+SLOT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "app.db"
+
+
+@pytest.fixture
+def file(path: Path) -> File:
+    file = open_file(path, busy_seconds=10)
+    file.write(create)
+    return file
+
+
+def create(tx: Transaction) -> None:
+    tx.execute("CREATE TABLE IF NOT EXISTS item (name TEXT PRIMARY KEY, amount INTEGER)")
+
+
+def add(tx: Transaction, name: str) -> int:
+    return tx.execute("INSERT INTO item (name, amount) VALUES (?, 1)", name)
+
+
+def count(tx: Transaction) -> int:
+    row = tx.fetchrow("SELECT count(*) FROM item")
+    assert row
+    return row[0]
+
+
+def names(tx: Transaction) -> list[str]:
+    return [name for (name,) in tx.fetch("SELECT name FROM item ORDER BY name")]
+
+
+def test_a_write_is_read_back_and_anybody_can_read_it_with_sqlite3(file: File, path: Path) -> None:
+    assert file.write(lambda tx: add(tx, "a")) == 1
+    assert file.read(names) == ["a"]
+    assert sqlite3.connect(path).execute("SELECT name FROM item").fetchall() == [("a",)]
+
+
+async def test_the_loop_writes_and_reads(file: File) -> None:
+    await file.awrite(lambda tx: add(tx, "a"))
+    assert await file.aread(names) == ["a"]
+
+
+async def test_synchronous_calls_work_inside_of_a_running_loop(file: File) -> None:
+    file.write(lambda tx: add(tx, "a"))
+    assert file.read(names) == ["a"]
+
+
+def test_the_log_is_written_ahead_and_every_commit_reaches_the_disk(file: File) -> None:
+    assert file.write(lambda tx: tx.fetchrow("PRAGMA synchronous")) == (2,)
+    assert file.read(lambda tx: tx.fetchrow("PRAGMA journal_mode")) == ("wal",)
+
+
+def test_a_path_is_opened_once_in_a_process(file: File, path: Path) -> None:
+    again = open_file(path.parent / ".." / "deep" / "app.db")
+    before = again.edition()
+    file.write(lambda tx: add(tx, "a"))
+    assert again.edition() == before
+    assert sum(thread.name == "compose-writer" for thread in threading.enumerate()) >= 1
+
+
+def test_each_user_of_a_file_has_a_clock_of_its_own(path: Path) -> None:
+    early, late = open_file(path, clock=lambda: SLOT), open_file(path, clock=lambda: SLOT + timedelta(days=1))
+    assert early.write(lambda tx: tx.now) == SLOT
+    assert late.write(lambda tx: tx.now) == late.read(lambda tx: tx.now) == SLOT + timedelta(days=1)
+
+
+def test_a_body_that_raises_writes_nothing_and_its_neighbours_are_written(file: File) -> None:
+    def broken(tx: Transaction) -> None:
+        add(tx, "broken")
+        raise KeyError("mine")
+
+    async def all_at_once() -> list[int | BaseException]:
+        bodies = (lambda tx: add(tx, "a"), broken, lambda tx: add(tx, "b"))
+        return await asyncio.gather(*(file.awrite(body) for body in bodies), return_exceptions=True)
+
+    first, second, third = asyncio.run(all_at_once())
+    assert (first, type(second), third) == (1, KeyError, 1)
+    assert file.read(names) == ["a", "b"]
+
+
+def test_an_error_that_is_kept_with_its_traceback_holds_nothing(file: File) -> None:
+    """D5: the traceback of a broken write kept the file locked against its own process."""
+    file.write(lambda tx: add(tx, "a"))
+    with pytest.raises(Conflict, match=r"app\.db") as kept:
+        file.write(lambda tx: add(tx, "a"))
+    assert file.write(lambda tx: add(tx, "b")) == 1
+    assert kept.value
+
+
+def test_a_body_cannot_write_another_transaction(file: File) -> None:
+    with pytest.raises(RuntimeError, match="its own transaction"):
+        file.write(lambda tx: file.write(create))
+
+
+def test_a_reader_cannot_write(file: File) -> None:
+    with pytest.raises(FailedPrecondition):
+        file.read(lambda tx: add(tx, "a"))
+
+
+def test_a_writer_waits_for_another_program(file: File, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
+    assert file.write(lambda tx: add(tx, "a")) == 1
+    release.join()
+
+
+def test_a_writer_gives_up_with_an_error_that_says_who_to_ask(path: Path) -> None:
+    file = open_file(path, busy_seconds=0.1)
+    file.write(create)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked by another program"):
+        file.write(lambda tx: add(tx, "a"))
+    assert file.read(names) == [], "readers wait for nobody"
+    other.execute("ROLLBACK")
+    assert file.write(lambda tx: add(tx, "a")) == 1
+
+
+async def test_the_loop_goes_on_while_another_program_holds_the_file(file: File, path: Path) -> None:
+    """D22."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.ensure_future(file.awrite(lambda tx: add(tx, "a")))
+    turns = 0
+    while turns < 50:
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert not waiting.done()
+    other.execute("COMMIT")
+    assert await waiting == 1
+
+
+def test_what_another_program_writes_is_noticed_and_own_writes_are_not(file: File, path: Path) -> None:
+    before = file.edition()
+    file.write(lambda tx: add(tx, "mine"))
+    assert file.edition() == before
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE item SET amount = 2")
+    assert file.edition() != before
+    assert asyncio.run(file.aedition()) == file.edition()
+
+
+def test_a_file_that_was_replaced_is_opened_anew(file: File, path: Path) -> None:
+    for each in path.parent.iterdir():
+        each.unlink()
+    again = open_file(path)
+    again.write(create)
+    assert again.read(names) == []
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM item").fetchone() == (0,)
+
+
+def test_a_file_that_nobody_uses_any_more_is_closed(path: Path) -> None:
+    file = open_file(path)
+    file.write(create)
+    place = path.resolve()
+    writer = connection._shared[place].writer
+    del file
+    writer.join()
+    assert place not in connection._shared
+
+
+def test_a_file_of_a_rollback_journal_becomes_one_with_a_log(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE item (name TEXT PRIMARY KEY, amount INTEGER)")
+    file = open_file(path)
+    file.write(lambda tx: add(tx, "a"))
+    assert file.read(lambda tx: tx.fetchrow("PRAGMA journal_mode")) == ("wal",)
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(StartError, match=r"app\.db"):
+        open_file(path)
+
+
+def test_threads_write_at_the_same_time(file: File) -> None:
+    def some(prefix: str) -> None:
+        for number in range(20):
+            file.write(partial(add, name=f"{prefix}{number}"))
+
+    threads = [threading.Thread(target=some, args=(prefix,)) for prefix in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read(count) == 80
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_parent_and_child_of_a_fork_both_go_on(file: File) -> None:
+    file.write(lambda tx: add(tx, "before"))
+    child = os.fork()
+    if child == 0:
+        done = file.write(lambda tx: add(tx, "child")) and file.read(count)
+        os._exit(0 if done else 1)
+    file.write(lambda tx: add(tx, "parent"))
+    assert os.waitpid(child, 0)[1] == 0
+    assert file.read(names) == ["before", "child", "parent"]
+    assert file.read(lambda tx: tx.fetchrow("PRAGMA integrity_check")) == ("ok",)
+
+
+WRITE_UNTIL_KILLED = """
+import sys
+from wingbeat.store.compose.connection import open_file
+file = open_file(sys.argv[1])
+for number in range(1_000_000):
+    file.write(lambda tx: tx.execute("INSERT INTO item (name, amount) VALUES (?, 1)", f"{sys.argv[2]}{number}"))
+    print(number, flush=True)
+"""
+
+
+def writer(path: Path, prefix: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(path), prefix]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill(process: subprocess.Popen[str], *, after: int) -> int:
+    """The last write that it was told of."""
+    assert process.stdout
+    for line in process.stdout:
+        if int(line) >= after:
+            break
+    process.send_signal(signal.SIGKILL)
+    rest = process.stdout.read().split("\n")
+    process.wait()
+    return max([after, *(int(line) for line in rest[:-1] if line)])
+
+
+def test_nothing_that_was_acknowledged_is_lost_when_the_writer_is_killed(file: File, path: Path) -> None:
+    acknowledged = kill(writer(path, "n"), after=100)
+    written = file.read(count)
+    assert acknowledged + 1 <= written <= acknowledged + 2
+    assert file.write(lambda tx: add(tx, "next")) == 1
+    assert file.read(lambda tx: tx.fetchrow("PRAGMA integrity_check")) == ("ok",)
+
+
+def test_two_processes_write_one_file(file: File, path: Path) -> None:
+    first, second = writer(path, "a"), writer(path, "b")
+    least = kill(first, after=20) + kill(second, after=20) + 2
+    assert file.read(count) >= least
