@@ -87,12 +87,14 @@ def test_each_user_of_a_file_has_a_clock_of_its_own(path: Path) -> None:
 
 
 def test_a_body_that_raises_writes_nothing_and_its_neighbours_are_written(file: File) -> None:
-    def broken(tx: Transaction) -> None:
-        add(tx, "broken")
-        raise KeyError("mine")
+    def add_all_but_broken(tx: Transaction, name: str) -> int:
+        added = add(tx, name)
+        if name == "broken":
+            raise KeyError(name)
+        return added
 
     async def all_at_once() -> list[int | BaseException]:
-        bodies = (lambda tx: add(tx, "a"), broken, lambda tx: add(tx, "b"))
+        bodies = [partial(add_all_but_broken, name=name) for name in ("a", "broken", "b")]
         return await asyncio.gather(*(file.awrite(body) for body in bodies), return_exceptions=True)
 
     first, second, third = asyncio.run(all_at_once())
