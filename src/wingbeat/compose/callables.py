@@ -34,4 +34,6 @@ def module_of(c: Anything) -> str:
 
 def importable(c: Anything) -> bool:
     """Whether the module that defines it has it under its own name: no lambda, closure, partial or method."""
-    return not isinstance(c, partial) and module_of(c) != "" and getattr(c, "__qualname__", "<none>") == name_of(c)
+    if isinstance(c, partial) or not module_of(c):
+        return False
+    return name_of(c).isidentifier() and getattr(c, "__qualname__", "") == name_of(c)

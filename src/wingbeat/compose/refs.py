@@ -19,7 +19,7 @@ FACTORY_SUFFIX = "__"
 """`module:name__` is what the function `name` of the module returns, when the module has no `name__` itself."""
 
 
-class _Text:
+class Reference:
     """What references have in common: they are compared, hashed, ordered and serialised as their text."""
 
     __slots__ = ()
@@ -28,13 +28,13 @@ class _Text:
         return f"{type(self).__name__}({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return str(self) == str(other) if isinstance(other, _Text | str) else NotImplemented
+        return str(self) == str(other) if isinstance(other, Reference | str) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(str(self))
 
     def __lt__(self, other: object) -> bool:
-        return str(self) < str(other) if isinstance(other, _Text | str) else NotImplemented
+        return str(self) < str(other) if isinstance(other, Reference | str) else NotImplemented
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source_type: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -52,7 +52,7 @@ class _Text:
             raise ValueError(str(error)) from error
 
 
-class NsRef(_Text):
+class NsRef(Reference):
     """`"a.b:leaf"`: a name in a scope of a namespace; without a colon the scope is empty.
 
     The first colon separates. Nothing is checked: any text is the reference to something, if somebody registers it.
@@ -128,7 +128,7 @@ class GlobalRef(NsRef):
         return is_async(thing.__call__ if isclass(thing) else thing)
 
 
-class ModuleRef(_Text):
+class ModuleRef(Reference):
     """A module by its path of import, from that text, the module or a reference; raises TypeError for anything else."""
 
     __slots__ = ("path",)

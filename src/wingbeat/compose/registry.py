@@ -1,0 +1,231 @@
+"""The namespace: callables and DAGs by their names, with their triggers.
+
+Its one rule: whatever is registered is complete; a registration that fails leaves nothing behind.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from wingbeat.compose import dag_nodes
+from wingbeat.compose import tags as tags_
+from wingbeat.compose.configs import NsCacheConfig, NsFragmentConfig, NsNodeConfig
+from wingbeat.compose.dag_nodes import Dag
+from wingbeat.compose.decorators import marks_of
+from wingbeat.compose.fragments import members
+from wingbeat.compose.methods import Method
+from wingbeat.compose.nodes import NamespaceNode
+from wingbeat.compose.refs import GlobalRef, NsRef
+from wingbeat.compose.registration import check_cache, default_nsref, placeholder, says_where, settled, triggers_of
+from wingbeat.compose.trigger_defs import PollFunction, RegisteredTrigger, Seconds, TriggerDef, define
+
+_CONFIGS = {"cache": NsCacheConfig, "fragment": NsFragmentConfig}
+
+
+class Namespace:
+    """Callables and DAGs by names such as `"market.data:fetch"`, which are plain text: scopes hold nothing."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NamespaceNode] = {}
+        self._triggers: dict[str, TriggerDef] = {}
+        """Those that `register_trigger` defined, by name; the others are in the configurations of nodes."""
+        self._trigger_places: dict[str, str] = {}
+        """By the names of all triggers, the nodes that they are for."""
+
+    @property
+    def provenance(self) -> Any:
+        """Where runs of registered DAGs are recorded; None before `mount`."""
+        return None
+
+    @property
+    def is_mounted(self) -> bool:
+        return False
+
+    @property
+    def requires_mount(self) -> bool:
+        """Whether something in it is kept in a file: results, triggers, or what a node marked so keeps."""
+        return any(
+            isinstance(node.config, NsCacheConfig) or node.config.triggers or marks_of(node.method.o).mount_required
+            for node in self._nodes.values()
+        )
+
+    @property
+    def has_mountable(self) -> bool:
+        """Whether something in it is different when it is mounted."""
+        return self.requires_mount or any(
+            node.dag is not None or marks_of(node.method.o).mountable for node in self._nodes.values()
+        )
+
+    def register(
+        self,
+        c: Callable[..., Any] | str | Dag,
+        nsref: str | NsRef | None = None,
+        decorate: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        tags: Iterable[str] | None = None,
+        config: NsNodeConfig | None = None,
+    ) -> NamespaceNode:
+        """Add a callable, the import path of one, a Dag or a factory of one.
+
+        Without `nsref` the place is that of `config`, and otherwise `module:name`; a Dag must be told one. Calls run
+        what `decorate` makes of the callable. Raises ValueError when the place or the name of a trigger is taken, or
+        when something said is wrong; TypeError for a factory that makes no Dag; import errors of a path.
+        """
+        gref = GlobalRef(c) if isinstance(c, str | GlobalRef) else None
+        found: Any = c if gref is None else gref.get_instance()
+        check_cache(found, config)
+        place = self._place(found, gref, nsref=nsref, config=config)
+        dag = dag_nodes.made_by(found) if marks_of(found).dag_factory else found
+        if dag_nodes.is_dag(dag):
+            return self._register_dag(dag, place, tags=tags, config=config)
+        method = Method(found if gref is None else gref)
+        node = NamespaceNode(
+            method,
+            namespace=self,
+            decorated=decorate(method.o) if decorate else None,
+            config=settled(place, method, tags=tags, config=config),
+        )
+        return self._add(node)
+
+    def register_all(
+        self,
+        *cc: Callable[..., Any],
+        decorate: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> list[NamespaceNode]:
+        """Register each at its own `module:name`; those before one that fails stay."""
+        known = tags_.checked(tags)
+        return [self.register(c, decorate=decorate, tags=known) for c in cc]
+
+    def get(self, nsref: str | NsRef) -> NamespaceNode:
+        """The node at this place; raises KeyError when there is none."""
+        if (node := self._nodes.get(str(nsref))) is None:
+            raise KeyError(f"{str(nsref)!r} not found in namespace")
+        return node
+
+    def get_as_dag(self, nsref: str | NsRef) -> Dag:
+        """The Dag at this place, or a new one around the callable; raises KeyError when there is nothing."""
+        node = self.get(nsref)
+        return dag_nodes.around(node, self) if node.dag is None else node.dag
+
+    def nodes(self) -> list[NamespaceNode]:
+        """All nodes, in the order of their registration."""
+        return list(self._nodes.values())
+
+    def query(self, expr: str) -> list[NamespaceNode]:
+        """The nodes whose tags fit, such as `"slow & ~market"`; raises ValueError for a malformed expression."""
+        fits = tags_.expression(expr)
+        return [node for node in self._nodes.values() if fits(node.tags)]
+
+    def register_trigger(
+        self,
+        name: str,
+        dag_nsref: str | NsRef,
+        trigger_type: str,
+        schedule: str | None = None,
+        poll_fn: PollFunction | GlobalRef | str | None = None,
+        *,
+        payload: Mapping[str, Any] | None = None,
+        timezone: str = "UTC",
+        misfire: str = "once",
+        grace: Seconds | None = None,
+        overlap: str = "skip",
+        max_instances: int = 1,
+        retries: int = 0,
+        timeout: Seconds | None = None,
+        jitter: Seconds | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> TriggerDef:
+        """Define when a node runs; nothing fires before `TriggerManager.activate`.
+
+        `trigger_type` is `poll` or `push`. What is at `dag_nsref` may be registered later: it is looked up when the
+        trigger is activated. Raises ValueError when the name is taken or something said is wrong.
+        """
+        definition = define(
+            name, dag_nsref, trigger_type, schedule=schedule, poll_fn=poll_fn, payload=payload, timezone=timezone,
+            misfire=misfire, grace=grace, overlap=overlap, max_instances=max_instances, retries=retries,
+            timeout=timeout, jitter=jitter, start=start, end=end, inputs=inputs,
+        )  # fmt: skip
+        self._claim_names([definition])
+        self._triggers[name] = definition
+        return definition
+
+    def triggers(self) -> list[RegisteredTrigger]:
+        """All triggers, as pairs of a node and its configuration: those of nodes first, in order of registration."""
+        of_nodes = [trigger for node in self._nodes.values() for trigger in triggers_of(node)]
+        return of_nodes + [self._pair(each) for each in self._triggers.values()]
+
+    def get_trigger(self, name: str) -> RegisteredTrigger:
+        """The trigger of this name, a pair `(node, config)`; raises KeyError when there is none."""
+        if (definition := self._triggers.get(name)) is not None:
+            return self._pair(definition)
+        node = self._nodes.get(self._trigger_places.get(name, ""))
+        for trigger in triggers_of(node) if node else self.triggers():
+            if trigger.name == name:
+                return trigger
+        raise KeyError(f"Trigger {name!r} not found")
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The configurations of all nodes, as plain data: what `from_dict` reads."""
+        return [node.config.model_dump(exclude_none=True) for node in self._nodes.values()]
+
+    @classmethod
+    def from_dict(cls, entries: Iterable[Mapping[str, Any]]) -> "Namespace":
+        """A namespace from plain data: nodes to import, fragments, and nodes without `gref`, which nothing can call.
+
+        Raises ValueError (also pydantic's), TypeError and import errors.
+        """
+        namespace = cls()
+        for entry in entries:
+            config = _CONFIGS.get(entry.get("type", "auto"), NsNodeConfig).model_validate(entry)
+            if isinstance(config, NsFragmentConfig):
+                for member in members(config):
+                    namespace.register(member.c, member.nsref, config=member.config)
+            else:
+                c = placeholder(config.where) if config.gref is None else config.gref.get_instance()
+                namespace.register(c, config.where, config=config)
+        return namespace
+
+    def _place(
+        self, found: Any, gref: GlobalRef | None, *, nsref: str | NsRef | None, config: NsNodeConfig | None
+    ) -> NsRef:
+        if nsref is not None:
+            return NsRef(nsref)
+        if config is not None and says_where(config):
+            return config.where
+        if not dag_nodes.is_dag(found):
+            return default_nsref(found) if gref is None else NsRef(gref)
+        if gref is None:
+            raise ValueError("nsref is required when registering a Dag")
+        return NsRef(gref)
+
+    def _register_dag(
+        self, dag: Dag, nsref: NsRef, *, tags: Iterable[str] | None, config: NsNodeConfig | None
+    ) -> NamespaceNode:
+        if dag.parent_namespace is self:
+            raise ValueError(f"the Dag for {str(nsref)!r} is already registered with this namespace")
+        dag.validate()
+        method = dag_nodes.method_of(dag, self, nsref=str(nsref))
+        config = settled(nsref, method, tags=tags, config=config)
+        node = self._add(NamespaceNode(method, namespace=self, config=config, dag=dag))
+        dag.parent_namespace = self
+        return node
+
+    def _add(self, node: NamespaceNode) -> NamespaceNode:
+        if (key := str(node.nsref)) in self._nodes:
+            raise ValueError(f"{key!r} already exists in namespace")
+        self._claim_names([trigger.definition for trigger in triggers_of(node)])
+        self._nodes[key] = node
+        return node
+
+    def _pair(self, definition: TriggerDef) -> RegisteredTrigger:
+        return RegisteredTrigger(self._nodes.get(definition.dag_nsref), definition, config=definition.to_config())
+
+    def _claim_names(self, added: Sequence[TriggerDef]) -> None:
+        claimed: dict[str, str] = {}
+        for each in added:
+            if (other := self._trigger_places.get(each.name, claimed.get(each.name))) is not None:
+                raise ValueError(f"Trigger {each.name!r} is already registered, for {other!r}: choose another name")
+            claimed[each.name] = each.dag_nsref
+        self._trigger_places |= claimed
