@@ -11,6 +11,7 @@ from tests.loops.node import blobs_in
 from tests.queued_runs import root_of
 from tests.simulation.world import Killed
 from wingbeat.blobs.store import Blobs, Removed
+from wingbeat.errors import Unavailable
 from wingbeat.loops import run_pruner
 from wingbeat.loops.run_pruner import LEASE, PAUSE_SECONDS, REST_SECONDS, RunPruner
 from wingbeat.loops.surveyor import Surveyor
@@ -211,14 +212,15 @@ async def test_killed_at_every_step_it_goes_on_and_leaves_nothing(
 class Broken:
     """Storage that refuses to delete below one run."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, error: Exception | None = None) -> None:
         self._blobs = blobs
+        self._error = error or PermissionError("no")
         self.owns = blobs.owns
         self.broken = True
 
     async def remove_below(self, where: str, **options: Any) -> Removed:
         if self.broken and "/old/" in where:
-            raise PermissionError(where)
+            raise self._error
         return await self._blobs.remove_below(where, **options)
 
 
@@ -226,12 +228,29 @@ async def test_a_run_whose_files_cannot_go_holds_up_no_other_and_goes_later(
     database: Database, blobs: Blobs, clock: FakeClock
 ) -> None:
     await database.write(lambda tx: finish(tx, "old", "older"))
-    clock.forward(2 * DAY)
+    clock.forward(DAY)
+    await database.write(lambda tx: finish(tx, "old-too"))
+    clock.forward(DAY / 2)
     broken: Any = Broken(blobs)
     loop = pruner(database, broken)
-    with pytest.raises(PermissionError):
-        await to_the_end(loop)
+    await to_the_end(loop)
+    assert "action of old-too" in await left(database)
+    clock.forward(DAY)
+    await to_the_end(loop)
+    assert await left(database) == {"run of old", "run of older", "run of old-too"}
     assert [each.run.name for each in await database.read(lambda tx: pruning.remains(tx, limit=9))] == ["old"]
     broken.broken = False
     await to_the_end(loop)
-    assert not [key for key in await keys(blobs) if "/old/" in key or "/older/" in key]
+    assert {key.split("/")[2] for key in await keys(blobs)} == {"young", "development"}
+
+
+async def test_a_storage_that_is_away_is_waited_for(database: Database, blobs: Blobs, clock: FakeClock) -> None:
+    await database.write(lambda tx: finish(tx, "old"))
+    clock.forward(2 * DAY)
+    away: Any = Broken(blobs, Unavailable("no answer"))
+    loop = pruner(database, away)
+    with pytest.raises(Unavailable):
+        await to_the_end(loop)
+    away.broken = False
+    await to_the_end(loop)
+    assert await left(database) == {"run of old"}

@@ -11,7 +11,9 @@ from datetime import timedelta
 import structlog
 
 from wingbeat.blobs.store import Blobs
+from wingbeat.core.ids import RunId
 from wingbeat.core.pruning import BEGINNING, Ended
+from wingbeat.errors import Unavailable
 from wingbeat.operations import pruning
 from wingbeat.operations.pruning import Order
 from wingbeat.store import leases
@@ -51,6 +53,8 @@ class RunPruner:
         self._node = node
         self._metrics = metrics
         self._place: Ended | None = BEGINNING
+        self._refused: set[RunId] = set()
+        """Pruned runs whose files could not be removed: they are tried again in the next pass."""
         self._runs_at_a_time = asyncio.Semaphore(RUNS_AT_A_TIME)
 
     async def tick(self) -> float:
@@ -63,6 +67,7 @@ class RunPruner:
             return PAUSE_SECONDS
         if self._place is None or self._order is None:
             self._place = BEGINNING
+            self._refused.clear()
             return PAUSE_SECONDS if await self._tidied() else REST_SECONDS
         await self._prune(self._order, self._place)
         return PAUSE_SECONDS
@@ -71,7 +76,8 @@ class RunPruner:
         """What is left of some runs, if anything; None while another node does all this."""
         if await leases.acquire(tx, LEASE_NAME, self._node, LEASE) is None:
             return None
-        return await pruning.remains(tx, limit=RUNS)
+        found = await pruning.remains(tx, limit=RUNS + len(self._refused))
+        return [each for each in found if each.run not in self._refused]
 
     async def _prune(self, order: Order, place: Ended) -> None:
         step = await self._database.write(lambda tx: pruning.step(tx, order, place, limit=RUNS))
@@ -85,9 +91,18 @@ class RunPruner:
         results = await asyncio.gather(*map(self._emptied, remains), return_exceptions=True)
         done = [each for each, result in zip(remains, results, strict=True) if result is True]
         await self._database.write(lambda tx: pruning.cleared(tx, done))
-        for error in results:
+        for each, error in zip(remains, results, strict=True):
             if isinstance(error, BaseException):
-                raise error
+                self._put_off(each.run, error)
+
+    def _put_off(self, run: RunId, error: BaseException) -> None:
+        """So that one run holds up no other. Raises `error` when it says more about the storage than about the run."""
+        if isinstance(error, Unavailable) or not isinstance(error, Exception) or len(self._refused) == RUNS:
+            raise error
+        self._refused.add(run)
+        log.warning(
+            "files of a pruned run not removed", project=run.project, domain=run.domain, run=run.name, error=str(error)
+        )
 
     async def _emptied(self, remains: Remains) -> bool:
         """Remove some files of the run; whether all are gone."""
