@@ -9,9 +9,11 @@ from typing import Any
 
 from wingbeat.compose import dag_nodes
 from wingbeat.compose import tags as tags_
+from wingbeat.compose.cached import mount_cached_node
 from wingbeat.compose.configs import NsCacheConfig, NsFragmentConfig, NsNodeConfig
 from wingbeat.compose.dag_nodes import Dag
 from wingbeat.compose.decorators import marks_of
+from wingbeat.compose.engine import StorageConfig
 from wingbeat.compose.fragments import members
 from wingbeat.compose.methods import Method
 from wingbeat.compose.nodes import NamespaceNode
@@ -31,15 +33,17 @@ class Namespace:
         """Those that `register_trigger` defined, by name; the others are in the configurations of nodes."""
         self._trigger_places: dict[str, str] = {}
         """By the names of all triggers, the nodes that they are for."""
+        self._storage: StorageConfig | None = None
+        self._provenance: Any = None
 
     @property
     def provenance(self) -> Any:
         """Where runs of registered DAGs are recorded; None before `mount`."""
-        return None
+        return self._provenance
 
     @property
     def is_mounted(self) -> bool:
-        return False
+        return self._storage is not None
 
     @property
     def requires_mount(self) -> bool:
@@ -55,6 +59,17 @@ class Namespace:
         return self.requires_mount or any(
             node.dag is not None or marks_of(node.method.o).mountable for node in self._nodes.values()
         )
+
+    def mount(self, storage: StorageConfig) -> None:
+        """Keep in these files what its nodes want kept, from now on also for nodes that are registered later.
+
+        Raises what `mount_cached_node` raises, and StartError when a file cannot be used.
+        """
+        provenance = dag_nodes.provenance_in(storage.dags_db) if storage.dags_db else None
+        for node in self._nodes.values():
+            _mount(node, storage)
+        self._provenance, self._storage = provenance, storage
+        storage.setup_logging()
 
     def register(
         self,
@@ -215,7 +230,10 @@ class Namespace:
     def _add(self, node: NamespaceNode) -> NamespaceNode:
         if (key := str(node.nsref)) in self._nodes:
             raise ValueError(f"{key!r} already exists in namespace")
-        self._claim_names([trigger.definition for trigger in triggers_of(node)])
+        triggers = [trigger.definition for trigger in triggers_of(node)]
+        if self._storage is not None:
+            _mount(node, self._storage)
+        self._claim_names(triggers)
         self._nodes[key] = node
         return node
 
@@ -229,3 +247,8 @@ class Namespace:
                 raise ValueError(f"Trigger {each.name!r} is already registered, for {other!r}: choose another name")
             claimed[each.name] = each.dag_nsref
         self._trigger_places |= claimed
+
+
+def _mount(node: NamespaceNode, storage: StorageConfig) -> None:
+    if isinstance(node.config, NsCacheConfig) and storage.cache_db is not None:
+        mount_cached_node(node, storage.cache_db)

@@ -1,8 +1,9 @@
 """Types whose values fit into a column as they are, so that people can query by them."""
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import Enum
+from math import isnan
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,8 @@ _COLUMNS: tuple[tuple[type, str], ...] = (
     (NsRef, "TEXT"),
 )
 
+_KINDS = tuple(kind for kind, _ in _COLUMNS)
+
 
 def column_type(annotation: Any) -> str | None:
     """The type of the column; None for a type of which values do not fit into one."""
@@ -33,11 +36,18 @@ def column_type(annotation: Any) -> str | None:
 
 
 def to_column(value: Any) -> str | int | float:
-    """The value as its column has it: dates and times in ISO 8601, the rest of them as their text."""
+    """The value as its column has it: dates and times in ISO 8601, the rest as numbers and text.
+
+    Raises TypeError for a value of another type, ValueError for NaN, which no column holds.
+    """
     if isinstance(value, Enum):
         return to_column(value.value)
-    if isinstance(value, bool | int):
+    if not isinstance(value, _KINDS):
+        raise TypeError(f"{value!r} is a {type(value).__name__}, which does not fit into a column")
+    if isinstance(value, int):
         return int(value)
-    if isinstance(value, float | str):
+    if isinstance(value, float):
+        if isnan(value):
+            raise ValueError("nan does not fit into a column")
         return value
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
