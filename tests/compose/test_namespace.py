@@ -126,6 +126,14 @@ def test_what_belongs_to_no_module_must_be_told_a_place(ns: Namespace) -> None:
     assert ns.register("text".upper, nsref="a:upper")() == "TEXT"
 
 
+def test_a_callable_is_found_by_itself(ns: Namespace) -> None:
+    one, two = partial(add, 1), partial(add, 2)
+    nodes = [ns.node_of(each) for each in (one, two, add)]
+    assert [str(node.nsref) for node in nodes] == [f"{__name__}:add{end}" for end in ("", "_2", "_3")]
+    assert [ns.node_of(each) for each in (one, two, add)] == nodes
+    assert [nodes[0](), nodes[1](), nodes[2](5)] == [2, 3, 6]
+
+
 def test_a_decorator_changes_what_runs_and_not_what_is_known(ns: Namespace) -> None:
     node = ns.register(add, nsref="a:add", decorate=tenfold)
     assert node(1) == 20

@@ -5,6 +5,7 @@ Its one rule: whatever is registered is complete; a registration that fails leav
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, count
 from typing import Any
 
 from wingbeat.compose import dag_nodes
@@ -110,6 +111,16 @@ class Namespace:
         """Register each at its own `module:name`; those before one that fails stay."""
         known = tags_.checked(tags)
         return [self.register(c, decorate=decorate, tags=known) for c in cc]
+
+    def node_of(self, c: Callable[..., Any]) -> NamespaceNode:
+        """The node of this very callable at its own `module:name`, registered now if there is none.
+
+        Another callable at that place, such as another lambda of the module, moves it on to `name_2` and so forth.
+        """
+        place = default_nsref(c)
+        places = chain([str(place)], (f"{place}_{number}" for number in count(2)))
+        nsref = next(each for each in places if each not in self._nodes or self._nodes[each].method.o == c)
+        return self._nodes.get(nsref) or self.register(c, nsref)
 
     def get(self, nsref: str | NsRef) -> NamespaceNode:
         """The node at this place; raises KeyError when there is none."""
