@@ -64,6 +64,11 @@ def parse_fields(body: str) -> Fields:
     return Fields(*(numbers for numbers, _ in sets), either_day=not (days.star or weekdays.star))
 
 
+def parse_seconds(text: str) -> int:
+    """The set that the first of six fields names. Raises InvalidArgument."""
+    return _SECONDS.parse(text).numbers
+
+
 def parse_duration(text: str) -> timedelta:
     """Read the duration of an `@every`, in Go's syntax: truncated to seconds, and 1 s when it is less.
 
@@ -160,6 +165,7 @@ def _numbered(names: Iterable[str], start: int) -> dict[str, int]:
 _NUMBER = re.compile(r"\+?[0-9]{1,18}")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_SECONDS = _Field("second", 0, 59)
 _FIELDS = (
     _Field("minute", 0, 59),
     _Field("hour", 0, 23),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import assert_never
 
-from wingbeat.core import cron
+from wingbeat.core import cron_seconds
 from wingbeat.core.cron import Cron, DstGap, DstOverlap
 from wingbeat.core.schedule import Schedule
 from wingbeat.core.trigger import Firing, comes_due_at, moved
@@ -115,7 +115,7 @@ def _repeated(schedule: Cron, slot: datetime) -> Iterator[str]:
 
 def _first_match(schedule: Cron, lo: int, hi: int) -> int | None:
     """The first wall-clock time in [lo, hi) that the expression names, whether any clock shows it or not."""
-    everywhere = cron.parse(schedule.expression, "UTC")
+    everywhere = cron_seconds.parse(schedule.expression, "UTC")
     wall = everywhere.next_after(EPOCH + timedelta(seconds=lo) - _SECOND)
     return None if wall is None or _seconds(wall) >= hi else _seconds(wall)
 

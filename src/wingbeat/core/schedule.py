@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import islice, takewhile
 from typing import assert_never
 
-from wingbeat.core import cron
+from wingbeat.core import cron, cron_seconds
 from wingbeat.core.cron import Cron, DstGap, DstOverlap
 from wingbeat.core.cron_syntax import LONGEST_DURATION, parse_duration, split_zone
 from wingbeat.errors import InvalidArgument
@@ -79,6 +79,20 @@ def parse(
     if body.startswith("@every "):
         return Every(parse_duration(body.removeprefix("@every ")))
     return cron.parse(expression, timezone, dst_gap=dst_gap, dst_overlap=dst_overlap)
+
+
+def parse_embedded(
+    expression: str,
+    timezone: str = "",
+    *,
+    dst_gap: DstGap = DstGap.SKIP,
+    dst_overlap: DstOverlap = DstOverlap.BOTH,
+) -> Cron | Every:
+    """Read what `parse` reads, and six fields with the second first. Raises InvalidArgument."""
+    _, body = split_zone(expression, timezone)
+    if body.startswith("@every "):
+        return Every(parse_duration(body.removeprefix("@every ")))
+    return cron_seconds.parse(expression, timezone, dst_gap=dst_gap, dst_overlap=dst_overlap)
 
 
 def fixed_rate(value: int, unit: RateUnit | None, *, start: datetime | None = None) -> FixedRate:
@@ -155,7 +169,7 @@ def decode(text: str) -> Schedule:
 def _decoded(value: object) -> Schedule:
     match value:
         case {"cron": str(expression), "timezone": str(timezone), "dst_gap": str(gap), "dst_overlap": str(overlap)}:
-            return cron.parse(expression, timezone, dst_gap=DstGap(gap), dst_overlap=DstOverlap(overlap))
+            return cron_seconds.parse(expression, timezone, dst_gap=DstGap(gap), dst_overlap=DstOverlap(overlap))
         case {"every": int(seconds)}:
             return Every(timedelta(seconds=seconds))
         case {"rate": int(seconds), "start": None}:
