@@ -70,15 +70,18 @@ class File:
         return await asyncio.wrap_future(self._shared.writer.submit(body, clock=self._clock))
 
     async def aread(self, body: Callable[[Transaction], T]) -> T:
-        readers = self._shared.readers
-        return await asyncio.get_running_loop().run_in_executor(readers.threads(), readers.run, body, self._clock)
+        return await self.on_thread(lambda: self.read(body))
+
+    async def on_thread(self, call: Callable[[], T]) -> T:
+        """Several synchronous calls in a row, for an event loop that must not wait for them."""
+        return await asyncio.get_running_loop().run_in_executor(self._shared.readers.threads(), call)
 
     def edition(self) -> int:
         """A number that changes when anybody outside of this process has written, and never by our own writes."""
         return self._shared.writer.edition()
 
     async def aedition(self) -> int:
-        return await asyncio.get_running_loop().run_in_executor(self._shared.readers.threads(), self.edition)
+        return await self.on_thread(self.edition)
 
 
 class _SharedFile:
