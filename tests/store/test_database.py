@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tests.conftest import T0, FakeClock
-from wingbeat.errors import Conflict, StartError
+from wingbeat.errors import Conflict, StartError, Unavailable
+from wingbeat.store import postgresql
 from wingbeat.store.changes import EVERYTHING, Changes
 from wingbeat.store.database import Database, Row, Transaction, from_micros, open_database, to_micros, without_password
 
@@ -178,6 +179,26 @@ async def test_a_cancelled_body_rolls_back_and_holds_no_lock(postgresql_url: str
     await database.write(lambda tx: add(tx, "a"))
     assert await database.read(names) == ["a"]
     await database.close()
+
+
+async def test_a_transaction_that_takes_too_long_ends_and_leaves_the_database_usable(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "TRANSACTION_SECONDS", 0.1)
+    database = await open_database(postgresql_url)
+
+    async def slow(tx: Transaction) -> None:
+        await tx.fetch("SELECT pg_sleep(60)")
+
+    async def quick(tx: Transaction) -> int:
+        return len(await tx.fetch("SELECT 1"))
+
+    try:
+        with pytest.raises(Unavailable):
+            await database.write(slow)
+        assert await database.write(quick) == 1
+    finally:
+        await database.close()
 
 
 async def test_a_change_in_one_process_wakes_the_others(postgresql_url: str) -> None:

@@ -41,6 +41,8 @@ class StoredTask:
     task: Task
     spec: bytes
     """The serialized flyteidl2.task.TaskSpec."""
+    archived: bool = False
+    """Its project is archived: nothing new may be made of it there."""
 
     @property
     def ref(self) -> TaskRef:

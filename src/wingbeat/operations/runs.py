@@ -86,11 +86,10 @@ async def _insert(
     """The run's row alone; when it raises there is none."""
     name = fresh_name if request.name is None else request.name
     check_run_name(name)
-    await projects.require_active(tx, request.scope.project, request.scope.domain, domains=domains)
-    task, trigger = await _resolve(tx, request.wanted)
-    planned = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=name)
-    run = replace(planned, relation=request.relation)
+    task, trigger = await _resolve(tx, request, domains)
+    run = plan(request.order(task, trigger), defaults=defaults, now=tx.now, name=name)
     if request.relation is not None:
+        run = replace(run, relation=request.relation)
         await recovery.check(tx, request.relation, request.force_rerun)
     if not await runs.insert_if_free(tx, run):
         pruned = await clearing.pruned_at(tx, run.id)
@@ -123,7 +122,16 @@ async def start(tx: Transaction, planned: Sequence[Run]) -> None:
     await _enqueue(tx, planned)
 
 
-async def _resolve(tx: Transaction, wanted: TaskId | TriggerName | InlineTask) -> tuple[Runnable, Trigger | None]:
+async def _resolve(tx: Transaction, request: RunRequest, domains: Domains) -> tuple[Runnable, Trigger | None]:
+    """What shall run, where something new may be put."""
+    scope, wanted = request.scope, request.wanted
+    if isinstance(wanted, TaskId) and wanted.project == scope.project:
+        # By far the most usual: both are found at once, and only a refusal has to know which of them it is about.
+        domains.require(scope.domain)
+        task = await stored_tasks.find(tx, wanted)
+        if task is not None and not task.archived:
+            return task, None
+    await projects.require_active(tx, scope.project, scope.domain, domains=domains)
     match wanted:
         case InlineTask():
             await stored_tasks.put_spec(tx, wanted.ref.spec_digest, wanted.spec)

@@ -16,6 +16,8 @@ from protovalidate import EvaluationError, Validator, Violation
 
 from wingbeat.core.action import TERMINAL
 from wingbeat.errors import InvalidArgument
+from wingbeat.rpc import organisations
+from wingbeat.rpc.organisations import named
 
 if TYPE_CHECKING:
     from protovalidate import FieldPathElementPb as FieldPathElement
@@ -32,7 +34,6 @@ A thread would not help: the validator keeps the interpreter's lock.
 HOLDERS_OF_INLINE_RULES = frozenset({"flyteidl2.task.RunSpec"})
 """Their rule `paused_rule_exclusive` names an enumeration; the validator cannot read it, so it is checked here."""
 HOLDERS_OF_LITERALS = frozenset({"flyteidl2.task.Inputs", "flyteidl2.task.Outputs", "flyteidl2.core.LiteralMap"})
-ORGANISATION_FIELDS = frozenset({"org", "organization"})
 ATTEMPT_FROM_ZERO = frozenset(
     {
         "flyteidl2.actions.UpdateRequest.attempt",
@@ -88,9 +89,9 @@ class Validating:
         if request.ByteSize() > LARGE_MESSAGE_BYTES:
             request = _without(request, HOLDERS_OF_LITERALS, "literals")
         partial = method.startswith(PARTIAL_NAMES)
-        broken = [
-            violation for violation in self._violations(request) if not _waived(violation, request, partial=partial)
-        ]
+        with named(request):
+            violations = self._violations(request)
+        broken = [violation for violation in violations if not _waived(violation, request, partial=partial)]
         if broken:
             raise InvalidArgument(_sentence(broken))
 
@@ -145,7 +146,7 @@ def _waived(violation: Violation, request: Message, *, partial: bool) -> bool:
     if not path or violation.field_value not in ("", 0):
         return False
     if violation.proto.rule_id in EMPTY_RULES:
-        return path[-1].field_name in ORGANISATION_FIELDS or (partial and len(path) > 1)
+        return path[-1].field_name in organisations.FIELDS or (partial and len(path) > 1)
     return _full_name(request.DESCRIPTOR, path) in ATTEMPT_FROM_ZERO
 
 

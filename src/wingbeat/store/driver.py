@@ -9,9 +9,6 @@ import asyncpg
 from wingbeat.store.database import Argument, Row, Value
 
 MAX_CONNECTIONS = 16
-CALL_SECONDS = 90.0
-"""No statement takes longer, whatever the server's settings are."""
-
 
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What the driver raises. InternalClientError among them: for a moment after its server was killed, a connection that
@@ -59,5 +56,4 @@ async def create_pool(url: str) -> Pool:
         min_size=1,
         max_size=MAX_CONNECTIONS,
         connection_class=_PooledConnection,
-        command_timeout=CALL_SECONDS,
     )

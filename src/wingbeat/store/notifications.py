@@ -20,6 +20,7 @@ COALESCE_SECONDS = 0.03
 MAX_PAYLOAD = 7900
 """Bytes; PostgreSQL refuses 8,000 and more."""
 MAX_RETRY_SECONDS = 5.0
+SEND_SECONDS = 90.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,9 @@ class Notifications:
             topics, self._pending = list(self._pending), {}
             self._something_pending.clear()
             try:
-                for payload in _payloads(self._sender, topics):
-                    await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+                async with asyncio.timeout(SEND_SECONDS):
+                    for payload in _payloads(self._sender, topics):
+                        await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
             except FAULTS as error:
                 log.warning("notify failed", error=str(error))
                 self.send(topics)

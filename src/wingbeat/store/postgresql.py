@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MAX_TRIES = 8
 """Runs of one body before a serialisation failure or deadlock reaches the caller."""
+TRANSACTION_SECONDS = 90.0
+"""No transaction takes longer, whatever the server's settings are. A clock for each statement cost a twentieth."""
 _BEGIN_WRITE = (
     "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s';"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -129,7 +131,7 @@ class PostgresqlDatabase:
         self, begin: str, kind: type[PostgresqlTransaction]
     ) -> AsyncGenerator[PostgresqlTransaction]:
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire() as connection, asyncio.timeout(TRANSACTION_SECONDS):
                 await connection.execute(begin)
                 try:
                     tx = kind(connection, await self._now(connection))

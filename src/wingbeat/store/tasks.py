@@ -5,6 +5,7 @@ from dataclasses import replace
 from wingbeat.core.action import TaskRef
 from wingbeat.core.ids import TaskId, TaskName
 from wingbeat.core.listing import ListQuery, Page, Sort
+from wingbeat.core.project import ProjectState
 from wingbeat.core.task import StoredTask, Task, TaskCounts, TaskDeployment
 from wingbeat.core.uploads import spoken_of
 from wingbeat.store import buried_specs, upload_uses
@@ -152,8 +153,8 @@ async def put(tx: Transaction, deployment: TaskDeployment, *, by: str) -> None:
 async def find(tx: Transaction, task: TaskId) -> StoredTask | None:
     row = await tx.fetchrow(
         f"""
-        SELECT {_COLUMNS}, s.spec
-          FROM task t JOIN task_spec s ON s.digest = t.spec_digest
+        SELECT {_COLUMNS}, s.spec, p.state
+          FROM task t JOIN task_spec s ON s.digest = t.spec_digest LEFT JOIN project p ON p.id = t.project
          WHERE t.project = $1 AND t.domain = $2 AND t.name = $3 AND t.version = $4
         """,
         task.project,
@@ -161,7 +162,10 @@ async def find(tx: Transaction, task: TaskId) -> StoredTask | None:
         task.name,
         task.version,
     )
-    return StoredTask(_task(row), row["spec"]) if row else None
+    if row is None:
+        return None
+    archived = row["state"] is not None and ProjectState(row["state"]).archived
+    return StoredTask(_task(row), row["spec"], archived=archived)
 
 
 async def list_tasks(tx: Transaction, query: ListQuery, *, project: str = "", domain: str = "") -> Page[Task]:
