@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -164,8 +165,8 @@ def test_a_result_is_a_value_or_an_error() -> None:
     [
         pytest.param(lambda: Result[int, int](), "a value or an error", id="neither"),
         pytest.param(lambda: Result(1, 2), "a value or an error", id="both"),
-        pytest.param(lambda: Result[int, str].Err("no").unwrap(), "the error 'no'", id="the value of an error"),
-        pytest.param(lambda: Result[int, str].Ok(1).unwrap_err(), "the value 1", id="the error of a value"),
+        pytest.param(lambda: Result[int, str].Err("no").unwrap(), "unwrap on Err: no", id="the value of an error"),
+        pytest.param(lambda: Result[int, str].Ok(1).unwrap_err(), "unwrap_err on Ok: 1", id="the error of a value"),
     ],
 )
 def test_what_is_not_there_is_not_given(wrong: Callable[[], Any], message: str) -> None:
@@ -176,6 +177,17 @@ def test_what_is_not_there_is_not_given(wrong: Callable[[], Any], message: str) 
 def test_now_is_in_utc() -> None:
     assert utc_now().utcoffset() is not None
     assert not utc_now().utcoffset()
+
+
+def test_what_the_package_lends_is_known_by_its_name_there() -> None:
+    assert [str(GlobalRef(each)) for each in (NsRef, GlobalRef, ModuleRef, Result)] == [
+        "wingbeat:NsRef",
+        "wingbeat:GlobalRef",
+        "wingbeat:ModuleRef",
+        "wingbeat:Result",
+    ]
+    assert GlobalRef("wingbeat:NsRef").get_instance() is NsRef
+    assert pickle.loads(pickle.dumps(NsRef("a:b"))) == "a:b"
 
 
 def test_the_package_lends_what_its_stub_says() -> None:

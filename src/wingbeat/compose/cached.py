@@ -7,6 +7,7 @@ that several want at the same time is made once.
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,7 +137,7 @@ class _Cache:
     async def awaited(self, *args: Any, **kwargs: Any) -> Any:
         call, key = self._results.bind(args, kwargs)
         found = await self._find(key)
-        match self._results.verdict(found):
+        match self._results.verdict(found, chance=random.random()):
             case Verdict.USE, value:
                 return value
             case Verdict.REFRESH, value:
@@ -166,7 +167,7 @@ class _Cache:
 
     async def _make(self, call: Call, key: Key, flight: Flight) -> Any:
         found = await self._find(key)
-        verdict, value = self._results.verdict(found)
+        verdict, value = self._results.verdict(found, chance=random.random())
         if verdict is Verdict.USE and self._results.lifetime.is_fresh(found):  # it landed since we looked
             flight.landed.set_result(found.value_json)
             return value

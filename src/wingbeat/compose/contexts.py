@@ -62,5 +62,5 @@ class DagContext(BaseModel):
 
     def _node(self, nsref: str) -> "NamespaceNode":
         if self.namespace is None:
-            raise RuntimeError(f"there is no namespace to find {nsref!r} in: the DAG that runs is in none")
+            raise RuntimeError(f"there is no namespace to find {nsref!r} in (not mounted)")
         return self.namespace.get(nsref)

@@ -6,7 +6,6 @@ Its one rule: Dags know namespaces; a namespace learns of Dags here, and not bef
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from wingbeat.compose.methods import Method
@@ -47,11 +46,6 @@ def method_of(dag: Dag, namespace: "Namespace", *, nsref: str) -> Method:
         return await runner.run(source_inputs=source_inputs(dag, kwargs), dag_nsref=nsref)
 
     return Method(run_dag, name=nsref)
-
-
-def provenance_in(path: Path) -> Any:
-    """Where runs are recorded in a file."""
-    return import_module("wingbeat.compose.dag_provenance").DagProvenance(path)
 
 
 def source_inputs(dag: Dag, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -68,6 +68,6 @@ def _config_of(nsref: str, marks: Marks, of: NsFragmentConfig, *, said: Mapping[
     if unknown := said.keys() - _OF_A_MEMBER:
         raise ValueError(f"configs of {nsref!r} has {sorted(unknown)}: use {sorted(_OF_A_MEMBER)}")
     values = {**(of.defaults.get("cache", {}) if marks.require_cache else {}), **said}
-    values["tags"] = sorted(marks.tags.union(said.get("tags", ()))) or None
+    values["tags"] = sorted({*marks.tags, *said.get("tags", ())}) or None
     kind = NsCacheConfig if values.keys() & _OF_A_CACHE else NsNodeConfig
     return kind.model_validate({**values, "nsref": nsref})

@@ -1,7 +1,6 @@
 """What a cache knows of one callable: how calls become keys and results become text, and which are still used."""
 
 import inspect
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -70,9 +69,9 @@ class KeptResults:
         bound.apply_defaults()
         return lambda c: c(*bound.args, **bound.kwargs), tuple(to_column(each) for each in bound.arguments.values())
 
-    def verdict(self, found: Found) -> tuple[Verdict, Any]:
+    def verdict(self, found: Found, *, chance: float) -> tuple[Verdict, Any]:
         """With what is kept, if it is used; what cannot be read any more, as its type has changed, is not."""
-        verdict = self.lifetime.verdict(found, chance=random.random())
+        verdict = self.lifetime.verdict(found, chance=chance)
         if found.value_json is None or verdict in (Verdict.CALL, Verdict.REFUSE):
             return verdict, None
         try:

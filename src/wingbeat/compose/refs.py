@@ -58,6 +58,7 @@ class NsRef(Reference):
     The first colon separates. Nothing is checked: any text is the reference to something, if somebody registers it.
     """
 
+    __module__ = "wingbeat"
     __slots__ = ("name", "scope")
 
     def __init__(self, s: "NsRef | str") -> None:
@@ -81,6 +82,7 @@ class GlobalRef(NsRef):
     for other text, and TypeError for a thing that no import finds, such as a `functools.partial`.
     """
 
+    __module__ = "wingbeat"
     __slots__ = ()
 
     def __init__(self, s: Any) -> None:
@@ -131,6 +133,7 @@ class GlobalRef(NsRef):
 class ModuleRef(Reference):
     """A module by its path of import, from that text, the module or a reference; raises TypeError for anything else."""
 
+    __module__ = "wingbeat"
     __slots__ = ("path",)
 
     def __init__(self, s: Any) -> None:

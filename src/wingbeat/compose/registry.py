@@ -13,6 +13,7 @@ from wingbeat.compose import tags as tags_
 from wingbeat.compose.cached import mount_cached_node
 from wingbeat.compose.configs import NsCacheConfig, NsFragmentConfig, NsNodeConfig
 from wingbeat.compose.dag_nodes import Dag
+from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.decorators import marks_of
 from wingbeat.compose.engine import StorageConfig
 from wingbeat.compose.fragments import members
@@ -35,10 +36,10 @@ class Namespace:
         self._trigger_places: dict[str, str] = {}
         """By the names of all triggers, the nodes that they are for."""
         self._storage: StorageConfig | None = None
-        self._provenance: Any = None
+        self._provenance: DagProvenance | None = None
 
     @property
-    def provenance(self) -> Any:
+    def provenance(self) -> DagProvenance | None:
         """Where runs of registered DAGs are recorded; None before `mount`."""
         return self._provenance
 
@@ -66,7 +67,7 @@ class Namespace:
 
         Raises what `mount_cached_node` raises, and StartError when a file cannot be used.
         """
-        provenance = dag_nodes.provenance_in(storage.dags_db) if storage.dags_db else None
+        provenance = DagProvenance(storage.dags_db) if storage.dags_db else None
         for node in self._nodes.values():
             _mount(node, storage)
         self._provenance, self._storage = provenance, storage

@@ -14,6 +14,7 @@ TErr = TypeVar("TErr")
 class Result(Generic[TOk, TErr]):
     """Success (`Result.Ok(value)`) or failure (`Result.Err(error)`); neither a value nor an error is ever None."""
 
+    __module__ = "wingbeat"
     __slots__ = ("_err", "_ok")
 
     def __init__(self, ok: TOk | None = None, err: TErr | None = None) -> None:
@@ -49,13 +50,13 @@ class Result(Generic[TOk, TErr]):
     def unwrap(self) -> TOk:
         """The value; raises ValueError that says the error."""
         if self._ok is None:
-            raise ValueError(f"there is no value, but the error {self._err!r}")
+            raise ValueError(f"Called unwrap on Err: {self._err}")
         return self._ok
 
     def unwrap_err(self) -> TErr:
         """The error; raises ValueError that says the value."""
         if self._err is None:
-            raise ValueError(f"there is no error, but the value {self._ok!r}")
+            raise ValueError(f"Called unwrap_err on Ok: {self._ok}")
         return self._err
 
     def __repr__(self) -> str:

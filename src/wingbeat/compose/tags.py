@@ -13,7 +13,7 @@ _NO_TAG = re.compile(rf"[\s{_OPERATORS}]|^$")
 def checked(tags: Iterable[str] | None) -> frozenset[str]:
     """The tags, without doubles. Raises TypeError for one text, ValueError for a tag that no expression can name."""
     if isinstance(tags, str):
-        raise TypeError(f"tags are {tags!r}: give a collection of texts, such as [{tags!r}]")
+        raise TypeError(f"tags must be a collection of texts, not the str {tags!r}: use [{tags!r}]")
     for tag in (found := frozenset(tags or ())):
         if _NO_TAG.search(tag):
             raise ValueError(f"tag {tag!r} must have no spaces, none of {' '.join(_OPERATORS)}, and not be empty")
