@@ -166,9 +166,14 @@ def test_what_another_program_writes_is_noticed_and_own_writes_are_not(file: Fil
     assert asyncio.run(file.aedition()) == file.edition()
 
 
-def test_a_file_that_was_replaced_is_opened_anew(file: File, path: Path) -> None:
+def test_a_file_that_was_replaced_is_opened_anew_and_nothing_goes_into_the_old_one(file: File, path: Path) -> None:
     for each in path.parent.iterdir():
         each.unlink()
+    with pytest.raises(FailedPrecondition, match=r"app\.db' was removed or replaced"):
+        file.write(lambda tx: add(tx, "lost"))
+    with pytest.raises(FailedPrecondition, match="open it again"):
+        file.read(names)
+    assert not path.exists()
     again = open_file(path)
     again.write(create)
     assert again.read(names) == []

@@ -11,7 +11,7 @@ from datetime import timedelta
 from threading import Event, Lock, Thread
 
 from wingbeat.compose.process import this_process
-from wingbeat.errors import WingbeatError
+from wingbeat.errors import FailedPrecondition, WingbeatError
 from wingbeat.store.compose import owners
 from wingbeat.store.compose.connection import File
 from wingbeat.store.compose.owners import Owner
@@ -78,6 +78,9 @@ def _beat(lease: "weakref.ref[Lease]", dropped: Event) -> None:
 def _try_to_renew(lease: Lease) -> bool:
     try:
         return lease.renew_if_needed()
+    except FailedPrecondition:
+        # The file is gone, and the runs with it.
+        return False
     except (WingbeatError, sqlite3.Error) as error:
         _log.warning("the lease on runs could not be renewed, which is tried again: %s", error)
         return True

@@ -12,13 +12,13 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import TypeVar
 
 from wingbeat.clock import Clock, system_clock
 from wingbeat.errors import StartError
+from wingbeat.store.compose.identity import identity
 from wingbeat.store.compose.readers import Readers
 from wingbeat.store.compose.transaction import Transaction, connect, is_busy
 from wingbeat.store.compose.writer import Writer
@@ -38,14 +38,14 @@ def open_file(path: Path | str, *, clock: Clock = system_clock, busy_seconds: fl
     place = Path(path).resolve()
     with _opening:
         shared = _shared.get(place)
-        if shared is None or not shared.is_the_one_at(place):
+        if shared is None or not shared.identity.holds():
             _shared[place] = shared = _SharedFile(place, busy_seconds)
     return File(shared, clock)
 
 
 class File:
     """Raises, in all of its methods, what the body raises, and Unavailable when another program held the file for
-    too long: nothing of the body was written then.
+    too long, FailedPrecondition when the file was removed or replaced: nothing of the body was written then.
     """
 
     __slots__ = ("_clock", "_shared")
@@ -56,7 +56,7 @@ class File:
 
     @property
     def path(self) -> Path:
-        return self._shared.path
+        return self._shared.identity.path
 
     def write(self, body: Callable[[Transaction], T]) -> T:
         """Returns when the disk has it."""
@@ -89,31 +89,15 @@ class _SharedFile:
 
     def __init__(self, path: Path, busy_seconds: float) -> None:
         _make(path, busy_seconds)
-        self.path = path
-        self.writer = Writer(path, busy_seconds=busy_seconds)
-        self.readers = Readers(path, busy_seconds=busy_seconds)
-        self._identity = _identity(path)
+        self.identity = identity(path)
+        self.writer = Writer(self.identity, busy_seconds=busy_seconds)
+        self.readers = Readers(self.identity, busy_seconds=busy_seconds)
         # At the end of the process `_close_all` waits for it, which a collected object must not.
         weakref.finalize(self, self.writer.stop).atexit = False
-
-    def is_the_one_at(self, path: Path) -> bool:
-        """Not after somebody removed the file or put another one there."""
-        return path.exists() and _identity(path) == self._identity
 
 
 _shared: "weakref.WeakValueDictionary[Path, _SharedFile]" = weakref.WeakValueDictionary()
 _opening = RLock()
-
-
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    device: int
-    inode: int
-
-
-def _identity(path: Path) -> _Identity:
-    status = path.stat()
-    return _Identity(status.st_dev, status.st_ino)
 
 
 def _make(path: Path, busy_seconds: float) -> None:

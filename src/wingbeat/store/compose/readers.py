@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Condition
 from typing import TypeVar
 
 from wingbeat.clock import Clock
+from wingbeat.store.compose.identity import Identity
 from wingbeat.store.compose.transaction import FAULTS, Transaction, connect, roll_back, translate
 
 T = TypeVar("T")
@@ -17,8 +17,8 @@ THREADS = 4
 
 
 class Readers:
-    def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        self._path = path
+    def __init__(self, identity: Identity, *, busy_seconds: float) -> None:
+        self._identity = identity
         self._busy_seconds = busy_seconds
         self._idle: list[sqlite3.Connection] = []
         self._reading = 0
@@ -26,6 +26,7 @@ class Readers:
         self._threads: ThreadPoolExecutor | None = None
 
     def run(self, body: Callable[[Transaction], T], clock: Clock) -> T:
+        self._identity.check()
         connection = self._take()
         try:
             connection.execute("BEGIN")
@@ -34,7 +35,7 @@ class Readers:
             finally:
                 roll_back(connection)
         except FAULTS as error:
-            raise translate(error, self._path) from error
+            raise translate(error, self._identity.path) from error
         finally:
             self._give_back(connection)
 
@@ -75,7 +76,7 @@ class Readers:
                 raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = connect(self._path, busy_seconds=self._busy_seconds)
+        connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
         connection.execute("PRAGMA query_only = ON")
         return connection
 

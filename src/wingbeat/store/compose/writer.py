@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, RLock, Thread, current_thread
 from types import TracebackType
 from typing import Any, TypeVar
 
 from wingbeat.clock import Clock
+from wingbeat.store.compose.identity import Identity
 from wingbeat.store.compose.transaction import Transaction, connect, roll_back, translate
 
 T = TypeVar("T")
@@ -51,8 +51,8 @@ class _Kept:
 
 
 class Writer:
-    def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        self._path = path
+    def __init__(self, identity: Identity, *, busy_seconds: float) -> None:
+        self._identity = identity
         self._busy_seconds = busy_seconds
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._starting = Lock()
@@ -153,7 +153,7 @@ class Writer:
             connection.execute("ROLLBACK TO body")
         connection.execute("RELEASE body")
         if body.error:
-            job.future.set_exception(translate(body.error, self._path))
+            job.future.set_exception(translate(body.error, self._identity.path))
             return None
         return job, result
 
@@ -162,11 +162,12 @@ class Writer:
             roll_back(self._connection)
         for job in jobs:
             if not job.future.done():
-                job.future.set_exception(translate(error, self._path))
+                job.future.set_exception(translate(error, self._identity.path))
 
     def _open(self) -> sqlite3.Connection:
+        self._identity.check()
         if self._connection is None:
-            self._connection = connect(self._path, busy_seconds=self._busy_seconds)
+            self._connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
             self._opened += 1
         return self._connection
 
