@@ -30,6 +30,12 @@ def test_what_is_too_large_is_refused(value: Value) -> None:
         check(value, type_of(value))
 
 
+def test_a_text_that_no_message_can_carry_is_refused() -> None:
+    check("\U0001f426", ValueType.STRING)
+    with pytest.raises(InvalidArgument, match="half of a character"):
+        check("a\ud83d", ValueType.STRING)
+
+
 def test_only_integers_become_floats_and_only_where_floats_are_declared() -> None:
     assert repr(widened(3, ValueType.FLOAT)) == "3.0"
     assert repr(widened(3, ValueType.INTEGER)) == "3"

@@ -148,6 +148,19 @@ async def test_a_cached_task_must_have_its_inputs(service: Actions) -> None:
         await service.enqueue(request, CTX)
 
 
+async def test_inputs_that_cannot_be_compared_are_the_fault_of_the_caller(
+    service: Actions, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, inputs = cached_task("c1", [[1]])
+    await blobs.put("c1/inputs.pb", b"\xff")
+    with pytest.raises(InvalidArgument, match=r"action\.input_uri: s3://.*/c1/inputs\.pb holds no inputs"):
+        await service.enqueue(request, CTX)
+    monkeypatch.setattr("wingbeat.rpc.actions_service.MAX_INPUTS_BYTES", len(inputs) - 1)
+    await blobs.put("c1/inputs.pb", inputs)
+    with pytest.raises(InvalidArgument, match=r"action\.input_uri.* bytes, more than"):
+        await service.enqueue(request, CTX)
+
+
 async def test_a_watch_sends_what_there_is_then_the_sentinel_then_each_change(
     database: Database, service: Actions
 ) -> None:

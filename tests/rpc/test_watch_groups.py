@@ -13,12 +13,16 @@ from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 
 from tests.conftest import T0, FakeClock
+from tests.deployed import deploy_task
 from tests.explained import Explained
+from tests.planting import DEFAULTS, DOMAINS, TASK
 from tests.rpc.test_run_places import begin, end
 from tests.rpc.watched import Watched, take, watched
 from wingbeat.core.action import ErrorKind, Failure, Phase, Success
-from wingbeat.core.ids import ROOT_ACTION, RunId, Scope
+from wingbeat.core.ids import ROOT_ACTION, RunId, Scope, TaskId
 from wingbeat.core.task_group import Window
+from wingbeat.operations import runs
+from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.streams import closing
 from wingbeat.store import task_groups
 from wingbeat.store.database import Database, Transaction
@@ -112,6 +116,28 @@ async def test_a_run_moves_from_phase_to_phase_and_is_counted_once(served: Watch
             message = await take(stream)
             assert [phases(group) for group in message.task_groups] == [{phase.name: 1}]
             assert not message.sentinel
+
+
+async def test_a_limit_is_of_the_first_groups_and_hides_no_change(served: Watched, clock: FakeClock) -> None:
+    swim = TaskId("birds", "development", "env.swim", "v1")
+    await deploy_task(served.database, swim)
+    request = pb.WatchGroupsRequest()
+    request.CopyFrom(ALL)
+    request.request.limit = 1
+    await served.start("r1")
+    async with watching(served, request) as stream:
+        assert (await one(stream)).total_runs == 1
+        clock.forward(timedelta(seconds=1))
+        told: set[str] = set()
+
+        async def both(tx: Transaction) -> None:
+            for name, task in (("r2", swim), ("r3", TASK)):
+                wanted = RunRequest(scope=Scope("birds", "development"), wanted=task, name=name)
+                await runs.create(tx, wanted, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x")
+
+        await served.database.write(both)
+        while told != {"env.fly", "env.swim"}:
+            told |= {group.task_name for group in (await take(stream)).task_groups}
 
 
 async def test_runs_outside_of_the_window_or_the_project_do_not_count(served: Watched, clock: FakeClock) -> None:

@@ -1,5 +1,6 @@
 """Values that conditions are signalled with: of four types, and never silently of another one than was declared."""
 
+import re
 from enum import IntEnum
 
 from wingbeat.errors import InvalidArgument
@@ -9,6 +10,8 @@ Value = bool | int | float | str
 MAX_TEXT = 1024 * 1024
 """Characters of a text: it travels inside of the updates to whoever waits for it."""
 _INT64 = range(-(2**63), 2**63)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""JSON can write them; a protobuf message cannot."""
 
 
 class ValueType(IntEnum):
@@ -41,6 +44,8 @@ def check(value: Value, declared: ValueType) -> None:
         raise InvalidArgument(f"{value} does not fit in 64 bits")
     if isinstance(value, str) and len(value) > MAX_TEXT:
         raise InvalidArgument(f"the value has {len(value)} characters: {MAX_TEXT} are the most")
+    if isinstance(value, str) and _SURROGATE.search(value):
+        raise InvalidArgument("the value holds half of a character (a lone surrogate), which no message can carry")
 
 
 def widened(value: Value, declared: ValueType) -> Value:

@@ -21,13 +21,13 @@ class TokenPath:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _, _, token, *rest = scope["path"].split("/", 3)
+        _, token, *_ = [*scope["path"].removeprefix("/").split("/", 2), ""]
         prefix = len(path_of(token))
         headers = [pair for pair in scope["headers"] if pair[0] != _AUTHORIZATION]
         inner = {
             **scope,
-            "path": scope["path"][prefix:] if rest else "/",
-            "raw_path": scope["raw_path"][prefix:] if rest else b"/",
+            "path": scope["path"][prefix:] or "/",
+            "raw_path": scope["raw_path"][prefix:] or b"/",
             "headers": [*headers, (_AUTHORIZATION, f"Bearer {token}".encode())],
         }
         await self._app(inner, receive, send)

@@ -11,6 +11,7 @@ from flyteidl2.actions import actions_service_pb2 as pb
 from flyteidl2.actions.actions_service_connect import ActionsService
 from flyteidl2.task import common_pb2
 from flyteidl2.workflow import state_service_pb2
+from google.protobuf.message import DecodeError
 
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Failure, Phase
@@ -18,7 +19,7 @@ from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
 from wingbeat.core.launch import inputs_object
-from wingbeat.errors import FailedPrecondition, NotFound
+from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import actions, children, conditions, current, ending
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import children as stored_children
@@ -39,6 +40,8 @@ OVERLAP = timedelta(seconds=2)
 COALESCE_SECONDS = 0.01
 """Changes that come together are one look."""
 DEFAULT_REASON = "aborted by its parent"
+MAX_INPUTS_BYTES = 64 * 1024 * 1024
+"""Of a child with a cache, which are read to tell nested values apart. The SDK writes 10 MiB unless it is told otherwise."""
 
 
 class Actions(ActionsService):
@@ -109,10 +112,18 @@ class Actions(ActionsService):
         return pb.SignalResponse()
 
     async def _keyed(self, child: TaskChild) -> TaskChild:
-        """With a key that no other inputs have. Raises NotFound when the parent has not written them."""
+        """With a key that no other inputs have. Raises NotFound when the parent has not written them; InvalidArgument
+        when they are none, or too large: the SDK would repeat a call that fails otherwise for ever.
+        """
         if not child.cache_key:
             return child
-        given = common_pb2.Inputs.FromString(await self._blobs.get(inputs_object(child.input_uri)))
+        uri = inputs_object(child.input_uri)
+        try:
+            given = common_pb2.Inputs.FromString(await self._blobs.get(uri, at_most=MAX_INPUTS_BYTES))
+        except FailedPrecondition as error:
+            raise InvalidArgument(f"action.input_uri, of a task with a cache: {error}") from error
+        except DecodeError as error:
+            raise InvalidArgument(f"action.input_uri: {uri} holds no inputs: {error}") from error
         return replace(child, cache_key=exact_key(child.cache_key, given, task_traits(child.spec).ignored))
 
     async def _failure(self, trace: TraceChild) -> Failure | None:

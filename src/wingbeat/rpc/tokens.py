@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -37,13 +37,13 @@ class Tokens:
         self._demands = demands
         self._keys = keys
         self._clock = clock
-        self._known: OrderedDict[bytes, tuple[str, datetime]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
 
     async def subject(self, token: str) -> str:
         """Of whom the token speaks. Raises Unauthenticated with the reason, Unavailable when no key can be read."""
         digest = sha256(token.encode()).digest()
         known = self._known.get(digest)
-        if known is not None and self._clock() < known[1]:
+        if known is not None and self._clock().timestamp() < known[1]:
             return known[0]
         claims = await self._verified(token)
         subject = self._subject_of(claims)
@@ -94,7 +94,7 @@ class Tokens:
         return subject.strip()
 
     def _remember(self, digest: bytes, subject: str, claims: Mapping[str, Any]) -> None:
-        until = datetime.fromtimestamp(claims["exp"], self._clock().tzinfo) + self._demands.leeway
+        until = int(claims["exp"]) + self._demands.leeway.total_seconds()
         self._known[digest] = (subject, until)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

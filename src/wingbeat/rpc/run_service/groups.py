@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flyteidl2.common import list_pb2
@@ -93,7 +93,8 @@ async def followed(database: Database, wanted: GroupsWanted, feed: AllRuns) -> A
             changed = [groups.groups[task] for task in groups.changed]
             groups.changed.clear()
             if first or changed:
-                for message in _messages(await _shown(database, wanted, changed), sentinel=first):
+                shown = await _shown(database, wanted if first else replace(wanted, limit=0), changed)
+                for message in _messages(shown, sentinel=first):
                     yield message
             await asyncio.sleep(UPDATE_SECONDS)
 
