@@ -41,7 +41,7 @@ COALESCE_SECONDS = 0.01
 """Changes that come together are one look."""
 DEFAULT_REASON = "aborted by its parent"
 MAX_INPUTS_BYTES = 64 * 1024 * 1024
-"""Of a child with a cache, which are read to tell nested values apart. The SDK writes 10 MiB unless it is told otherwise."""
+"""Of a child with a cache, which are read to tell nested values apart. The SDK writes 10 MiB unless told otherwise."""
 
 
 class Actions(ActionsService):
