@@ -63,7 +63,9 @@ async def test_it_prunes_and_waits_until_the_server_has_removed_all(
 async def test_what_stays_is_explained_and_elsewhere_is_left_alone(site: Site, clock: FakeClock) -> None:
     await old_runs(site, clock, "r1", "r2")
     await site.database.write(
-        lambda tx: tx.execute("INSERT INTO run_need VALUES ('p', 'development', 'r1', 'p', 'development', 'r9')")
+        lambda tx: tx.execute(
+            "INSERT INTO run_need VALUES ('p', 'development', 'r1', 'p', 'development', 'r9', 'pruned')"
+        )
     )
     assert (await site.wingbeat("prune", "--project", "q", "-o", "json")).json["runs"] == 0
     done = await site.wingbeat("prune", "--everywhere", "--yes", "--no-wait")

@@ -232,20 +232,49 @@ async def test_only_what_runs_is_queued(database: Database) -> None:
     assert [entry.attempt.action.name for entry in entries] == ["a0"]
 
 
-@pytest.mark.parametrize("kind", [RelationType.RECOVER, RelationType.RERUN, RelationType.SPAWN])
-async def test_the_other_run_is_kept_as_long_as_the_run_is(
-    database: Database, clock: FakeClock, kind: RelationType
-) -> None:
-    root = await start(database, "again", Relation(kind, SOURCE))
+OLD = pruning.Order(timedelta(days=1))
+
+
+async def pruned(database: Database) -> tuple[set[str], dict[Kept, int]]:
+    """The names that go in one step, and why others stay."""
+    at = Ended(SCOPE, 0, "")
+    step = await database.write(lambda tx: pruning.step(tx, OLD, at, limit=9))
+    return {run.name for run in step.runs}, dict(step.kept)
+
+
+async def test_a_recovered_run_is_kept_as_long_as_the_recovery_is(database: Database, clock: FakeClock) -> None:
+    root = await start(database, "again", RECOVER)
     assert await database.read(lambda tx: run_needs.sources(tx, root.id.run)) == [SOURCE]
     clock.forward(timedelta(days=2))
-    order, at = pruning.Order(timedelta(days=1)), Ended(SCOPE, 0, "")
-    step = await database.write(lambda tx: pruning.step(tx, order, at, limit=9))
-    assert (step.runs, step.kept) == ([], {Kept.NEEDED: 1})
+    assert await pruned(database) == (set(), {Kept.NEEDED: 1})
     await database.write(lambda tx: ending.abort(tx, root.id, "enough"))
+    clock.forward(timedelta(hours=12))
+    assert await pruned(database) == (set(), {Kept.NEEDED: 1})
     clock.forward(timedelta(days=2))
-    for gone in (root.id.run, SOURCE):
-        step = await database.write(lambda tx: pruning.step(tx, order, at, limit=9))
-        assert step.runs == [gone]
+    assert await pruned(database) == ({"again"}, {Kept.NEEDED: 1})
+    assert await pruned(database) == ({"source"}, {})
     with pytest.raises(NotFound, match=r"'source'.*or it was pruned"):
         await start(database, "once-more", RECOVER)
+
+
+@pytest.mark.parametrize("kind", [RelationType.RERUN, RelationType.SPAWN])
+async def test_a_chain_of_runs_is_kept_until_the_end_of_the_last_and_no_longer(
+    database: Database, clock: FakeClock, kind: RelationType
+) -> None:
+    second = await start(database, "second", Relation(kind, SOURCE))
+    await database.write(lambda tx: ending.abort(tx, second.id, "enough"))
+    third = await start(database, "third", Relation(kind, second.id.run))
+    clock.forward(timedelta(days=2))
+    assert await pruned(database) == (set(), {Kept.NEEDED: 2})
+    await database.write(lambda tx: ending.abort(tx, third.id, "enough"))
+    assert await pruned(database) == ({"source", "second"}, {})
+
+
+async def test_what_a_recovery_needs_is_not_needed_for_less_because_its_inputs_speak_of_it(
+    database: Database, clock: FakeClock
+) -> None:
+    root = await start(database, "again", RECOVER)
+    await database.write(lambda tx: run_needs.add(tx, root.id.run, SOURCE, until=run_needs.Until.END))
+    await database.write(lambda tx: ending.abort(tx, root.id, "enough"))
+    clock.forward(timedelta(days=2))
+    assert await pruned(database) == ({"again"}, {Kept.NEEDED: 1})

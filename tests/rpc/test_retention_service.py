@@ -69,7 +69,9 @@ async def test_what_stays_is_counted_by_its_reason(
 ) -> None:
     await database.write(lambda tx: finish(tx, "r1"))
     await database.write(
-        lambda tx: tx.execute("INSERT INTO run_need VALUES ('p', 'development', 'r1', 'p', 'development', 'r2')")
+        lambda tx: tx.execute(
+            "INSERT INTO run_need VALUES ('p', 'development', 'r1', 'p', 'development', 'r2', 'pruned')"
+        )
     )
     clock.forward(2 * DAY)
     (kept,) = [kept for step in await steps(client, pb.PruneRunsRequest(older_than=A_DAY)) for kept in step.kept]

@@ -50,8 +50,8 @@ async def fill(tx: Transaction) -> None:
         copied = ", ".join("'r' || n" if column == name else column for column in columns)
         await tx.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {copied} FROM {table}, numbers")
     await tx.execute(
-        "INSERT INTO run_need SELECT 'p', 'development', 'r' || n, 'p', 'development', 'r' || (n + 1) FROM numbers"
-        " WHERE n % 2 = 0"
+        "INSERT INTO run_need SELECT 'p', 'development', 'r' || n, 'p', 'development', 'r' || (n + 1),"
+        " CASE WHEN n % 4 = 0 THEN 'end' ELSE 'pruned' END FROM numbers WHERE n % 2 = 0"
     )
     await tx.execute(
         """

@@ -12,6 +12,7 @@ from wingbeat.core.relation import Relation, RelationType
 from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.store import actions, recovery, run_needs, signals
 from wingbeat.store.database import Transaction
+from wingbeat.store.run_needs import Until
 
 FIELD = "run_spec.relation.related_to"
 
@@ -35,12 +36,16 @@ async def check(tx: Transaction, relation: Relation, force_rerun: Collection[str
 
 
 async def relate(tx: Transaction, root: Action, relation: Relation, force_rerun: Collection[str]) -> None:
-    """The other run is kept for as long as the one of `root`, which is new: its inputs may speak of the other's files.
+    """The other run is kept until the end of the new one, that of `root`: its inputs may speak of the other's files.
 
-    A recovery has what the other one has finished. Raises NotFound when that was pruned meanwhile.
+    They may also speak of files of which the other's inputs spoke. A recovery shows what the other one has finished as
+    its own and keeps it for as long as it is kept itself. Raises NotFound when the other one was pruned meanwhile.
     """
-    if not await run_needs.add(tx, root.id.run, relation.run):
+    until = Until.PRUNED if relation.type is RelationType.RECOVER else Until.END
+    if not await run_needs.add(tx, root.id.run, relation.run, until=until):
         raise _not_there(relation.run)
+    for source in await run_needs.sources(tx, relation.run):
+        await run_needs.add(tx, root.id.run, source, until=Until.END)
     if relation.type is RelationType.RECOVER:
         await _recover(tx, root, relation, force_rerun)
 

@@ -20,7 +20,11 @@ _REASONS = {
     """,
     Kept.NEEDED: """
         (SELECT 1 FROM run_need n
-          WHERE n.source_project = k.project AND n.source_domain = k.domain AND n.source_run = k.run LIMIT 1) = 1
+          WHERE n.source_project = k.project AND n.source_domain = k.domain AND n.source_run = k.run
+            AND (n.kept_until = 'pruned'
+                 OR (SELECT 1 FROM queue q
+                      WHERE q.project = n.project AND q.domain = n.domain AND q.run = n.run LIMIT 1) = 1)
+          LIMIT 1) = 1
     """,
     Kept.CACHED: """
         (SELECT 1 FROM cache_entry c WHERE c.project = k.project AND c.domain = k.domain AND c.run = k.run LIMIT 1) = 1

@@ -1,17 +1,33 @@
-"""Rows of `run_need`: runs that read what another run has written. That one, the source, is not pruned before them.
+"""Rows of `run_need`: runs that read what another run has written. That one, the source, is not pruned meanwhile.
 
 Who needs a source locks its row, and so does who prunes it: one of the two sees what the other did.
 """
+
+from enum import StrEnum
 
 from wingbeat.core.ids import RunId
 from wingbeat.errors import Conflict
 from wingbeat.store.database import Transaction
 
+MOST_SOURCES = 100
+"""Of one run, that are looked at."""
 _KEY = ("source_project", "source_domain", "source_run", "project", "domain", "run")
 
 
-async def add(tx: Transaction, run: RunId, source: RunId) -> bool:
-    """Keep `source` for as long as `run` is kept. False: it is not there, or pruned, and nothing of it may be used."""
+class Until(StrEnum):
+    """How long a source is needed."""
+
+    END = "end"
+    """Until no action of the run goes on: by then it has read what it was given."""
+    PRUNED = "pruned"
+    """For as long as the run is kept: what it shows as its own is the source's."""
+
+
+async def add(tx: Transaction, run: RunId, source: RunId, *, until: Until = Until.PRUNED) -> bool:
+    """Keep `source` for `run`. False: it is not there, or pruned, and nothing of it may be used.
+
+    What was needed for longer still is.
+    """
     if source == run:
         return True
     found = await tx.fetchrow(
@@ -25,13 +41,18 @@ async def add(tx: Transaction, run: RunId, source: RunId) -> bool:
     if found is None:
         return False
     await tx.execute(
-        f"INSERT INTO run_need ({', '.join(_KEY)}) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        f"""
+        INSERT INTO run_need ({", ".join(_KEY)}, kept_until) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET kept_until = excluded.kept_until
+         WHERE run_need.kept_until < excluded.kept_until
+        """,
         source.project,
         source.domain,
         source.name,
         run.project,
         run.domain,
         run.name,
+        until,
     )
     return True
 
@@ -43,12 +64,12 @@ async def require(tx: Transaction, run: RunId, source: RunId) -> None:
 
 
 async def sources(tx: Transaction, run: RunId) -> list[RunId]:
-    """What the run reads of others."""
+    """What the run reads of others, or has read; no more than `MOST_SOURCES`."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT source_project, source_domain, source_run FROM run_need
          WHERE project = $1 AND domain = $2 AND run = $3
-         ORDER BY source_project, source_domain, source_run
+         ORDER BY source_project, source_domain, source_run LIMIT {MOST_SOURCES}
         """,
         run.project,
         run.domain,

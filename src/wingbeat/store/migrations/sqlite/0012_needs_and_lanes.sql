@@ -1,0 +1,21 @@
+-- How long a source is needed: 'end' for what a run was given, 'pruned' for what it shows as its own.
+ALTER TABLE run_need ADD COLUMN kept_until TEXT NOT NULL DEFAULT 'pruned' CHECK (kept_until IN ('end', 'pruned'));
+
+-- What runs need that were there before `run_need` was.
+INSERT INTO run_need (source_project, source_domain, source_run, project, domain, run, kept_until)
+SELECT DISTINCT n.* FROM (
+       SELECT json_extract('["' || replace(a.origin, '/', '","') || '"]', '$[0]') AS source_project,
+              json_extract('["' || replace(a.origin, '/', '","') || '"]', '$[1]') AS source_domain,
+              json_extract('["' || replace(a.origin, '/', '","') || '"]', '$[2]') AS source_run, a.project, a.domain, a.run, 'pruned'
+         FROM action a JOIN run r ON r.project = a.project AND r.domain = a.domain AND r.name = a.run
+        WHERE a.origin IS NOT NULL AND r.pruned_at IS NULL) n
+ WHERE (n.source_project, n.source_domain, n.source_run) <> (n.project, n.domain, n.run)
+    ON CONFLICT DO NOTHING;
+INSERT INTO run_need (source_project, source_domain, source_run, project, domain, run, kept_until)
+SELECT json_extract('["' || replace(a.related_run, '/', '","') || '"]', '$[0]'),
+       json_extract('["' || replace(a.related_run, '/', '","') || '"]', '$[1]'),
+       json_extract('["' || replace(a.related_run, '/', '","') || '"]', '$[2]'),
+       a.project, a.domain, a.run, CASE a.relation_type WHEN 2 THEN 'pruned' ELSE 'end' END
+  FROM action a
+ WHERE a.related_run IS NOT NULL AND a.parent IS NULL
+    ON CONFLICT DO NOTHING;
