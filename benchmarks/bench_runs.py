@@ -3,8 +3,9 @@
     python benchmarks/bench_runs.py [stored] [created]
 
 CreateRun goes through the whole ASGI application, from the bytes of a request to the bytes of its answer, without
-sockets. The bare loop is asyncpg and nothing else: as many connections as there are callers, and for each run BEGIN, an
-INSERT for each table with the very rows that CreateRun wrote, and COMMIT. Commits are durable.
+sockets; the garbage collector is set as in a server, for both. The bare loop is asyncpg and nothing else: as many
+connections as there are callers, and for each run BEGIN, an INSERT for each table with the very rows that CreateRun
+wrote, and COMMIT. Commits are durable.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from wingbeat.core.listing import Filter, Function, ListQuery, Sort
 from wingbeat.rpc.app import build
 from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.run_service.service import Runs
+from wingbeat.server.garbage import leave_what_is_loaded
 from wingbeat.store import runs
 from wingbeat.store.database import Database, open_database, to_micros
 from wingbeat.store.runs import Within
@@ -257,6 +259,7 @@ async def lists(name: str, url: str, stored: int) -> bool:
 
 
 async def main() -> None:
+    leave_what_is_loaded()
     stored, created = map(int, sys.argv[1:3] or ("1000000", "2000"))
     with postgresql_server(DURABLE) as url:
         met = [await creation(url, created)]

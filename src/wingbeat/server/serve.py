@@ -41,6 +41,7 @@ from wingbeat.rpc.draining import Draining
 from wingbeat.server.address import Address, address_of, check_exposure
 from wingbeat.server.authentication import authentication
 from wingbeat.server.data_directory import open_data_directory
+from wingbeat.server.garbage import leave_what_is_loaded
 from wingbeat.server.keeping import Loop, kept_going
 from wingbeat.server.node import running_node
 from wingbeat.server.services import services
@@ -98,6 +99,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             *_pruners(settings.runs.retention, database, storage, node.id, metrics),
             Loop("backfiller", Backfiller(database, firer, metrics).tick, Backfiller.TOPICS),
         ]
+        leave_what_is_loaded()
         async with kept_going(loops, database.changes):
             await listener.serve()
         going_on = await node.leave()
