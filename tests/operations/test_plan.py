@@ -57,6 +57,9 @@ def test_a_run_has_a_directory_of_its_own() -> None:
         pytest.param("s3://other/runs-of-others", "s3://wingbeat", id="only beginning like an allowed one"),
         pytest.param("s3://other/runs/../secrets", "s3://wingbeat", id="out of an allowed one"),
         pytest.param("s3://elsewhere", "s3://wingbeat", id="elsewhere"),
+        pytest.param("s3://other/runs/uploads", "s3://wingbeat", id="where uploads are"),
+        pytest.param("s3://other/runs/uploads/p", "s3://wingbeat", id="among uploads"),
+        pytest.param("s3://other/runs/uploads2", "s3://other/runs/uploads2", id="only beginning like uploads"),
     ],
 )
 def test_a_base_is_used_where_it_is_allowed_and_otherwise_the_run_says_so(base_dir: str, base: str) -> None:

@@ -9,6 +9,7 @@ from wingbeat.core.ids import RunId, Scope, check_run_name
 from wingbeat.core.lane import lane_of
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Trigger
+from wingbeat.core.uploads import UPLOADS
 from wingbeat.errors import InvalidArgument
 from wingbeat.wire import runs as wire
 from wingbeat.wire.runs import RunSpecTraits, TaskTraits, TriggerTraits, Uploaded
@@ -130,9 +131,11 @@ def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> Upload
 
 
 def _allowed(base: str, defaults: RunDefaults) -> bool:
-    return ".." not in base.split("/") and any(
-        base == allowed.rstrip("/") or base.startswith(allowed.rstrip("/") + "/") for allowed in defaults.allowed_bases
-    )
+    """Not among uploads: a run may be called `offloaded-inputs`, and pruning it would remove everybody's."""
+    if ".." in base.split("/"):
+        return False
+    below = [f"{base}/".partition(f"{allowed.rstrip('/')}/") for allowed in defaults.allowed_bases]
+    return any(found and not before and rest.split("/")[0] != UPLOADS for before, found, rest in below)
 
 
 def _not_honoured(
