@@ -8,7 +8,6 @@ import asyncio
 import atexit
 import os
 import sqlite3
-import time
 import weakref
 from collections.abc import Callable
 from contextlib import closing
@@ -20,14 +19,13 @@ from wingbeat.clock import Clock, system_clock
 from wingbeat.errors import StartError
 from wingbeat.store.compose.identity import identity
 from wingbeat.store.compose.readers import Readers
-from wingbeat.store.compose.transaction import Transaction, connect, is_busy
+from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free
 from wingbeat.store.compose.writer import Writer
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
 """How long a write waits for another program that holds the file."""
-_RETRY_SECONDS = 0.02
 
 
 def open_file(path: Path | str, *, clock: Clock = system_clock, busy_seconds: float = BUSY_SECONDS) -> "File":
@@ -104,22 +102,9 @@ def _make(path: Path, busy_seconds: float) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(connect(path, busy_seconds=busy_seconds)) as connection:
-            _use_wal(connection, give_up=time.monotonic() + busy_seconds)
+            execute_when_free(connection, "PRAGMA journal_mode = WAL", seconds=busy_seconds)
     except (sqlite3.Error, OSError) as error:
         raise StartError(f"file {str(path)!r} cannot be used: {error}") from error
-
-
-def _use_wal(connection: sqlite3.Connection, *, give_up: float) -> None:
-    """SQLite does not wait by itself when two connections want to change the mode of a file."""
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > give_up:
-                raise
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
 
 
 _paused: list[_SharedFile] = []

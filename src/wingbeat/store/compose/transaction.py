@@ -4,8 +4,10 @@ No cursor leaves it: one that was read half would keep its snapshot, and with it
 """
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ Value = str | bytes | int | float | None
 FAULTS = (sqlite3.Error, OverflowError)
 """What the driver raises."""
 _STATEMENTS = 256
+_FIRST_PAUSES = (0.0005, 0.001, 0.002, 0.003)
+_LAST_PAUSE = 0.005
+"""Seconds. Short beside what people notice, long beside what asking costs."""
 
 
 class Transaction:
@@ -61,6 +66,23 @@ def connect(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StartError(f"file {str(path)!r} cannot be used: {error}") from error
     return connection
+
+
+def execute_when_free(connection: sqlite3.Connection, sql: str, *, seconds: float) -> sqlite3.Cursor:
+    """Ask again and again, so many seconds, while others hold the file.
+
+    SQLite would wait by itself, but not for every statement, and in steps of up to 100 ms, in which a file that others
+    write all the time is free and taken again many times.
+    """
+    give_up = time.monotonic() + seconds
+    pauses = chain(_FIRST_PAUSES, repeat(_LAST_PAUSE))
+    while True:
+        try:
+            return connection.execute(sql)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > give_up:
+                raise
+        time.sleep(next(pauses))
 
 
 def roll_back(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from wingbeat.clock import Clock
 from wingbeat.store.compose.identity import Identity
-from wingbeat.store.compose.transaction import Transaction, connect, roll_back, translate
+from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free, roll_back, translate
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Writer:
         """Changes whenever anybody but this writer has written. Waits for a group that is being written."""
         with self._quiet:
             connection = self._open()
-            return self._opened * _EDITIONS + connection.execute("PRAGMA data_version").fetchone()[0]
+            return self._opened * _EDITIONS + self._version(connection)
 
     def stop(self) -> None:
         """Ends the thread once everything that was submitted is written. Does not wait."""
@@ -135,7 +135,7 @@ class Writer:
         written: list[tuple[_Job, Any]] = []
         with _Kept() as group:
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
+            execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
             written.extend(done for job in waiting if (done := self._write_one(connection, job)))
             connection.execute("COMMIT")
         if group.error:
@@ -164,10 +164,14 @@ class Writer:
             if not job.future.done():
                 job.future.set_exception(translate(error, self._identity.path))
 
+    def _version(self, connection: sqlite3.Connection) -> int:
+        return execute_when_free(connection, "PRAGMA data_version", seconds=self._busy_seconds).fetchone()[0]
+
     def _open(self) -> sqlite3.Connection:
         self._identity.check()
         if self._connection is None:
             self._connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
+            self._connection.execute("PRAGMA busy_timeout = 0")
             self._opened += 1
         return self._connection
 
