@@ -144,4 +144,4 @@ _SENTINEL = pb.WatchForUpdatesResponse(control_message=state_service_pb2.Control
 async def _look(tx: Transaction, parent: ActionId, since: datetime | None) -> tuple[datetime, Sequence[ChildState]]:
     if since is None:
         await current.get(tx, parent)
-    return tx.now, await stored_children.of_parent(tx, parent, since=since)
+    return tx.settled, await stored_children.of_parent(tx, parent, since=since)

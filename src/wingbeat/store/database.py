@@ -47,6 +47,14 @@ class Transaction(Protocol):
         ...
 
     @property
+    def settled(self) -> datetime:
+        """Up to where this transaction sees what others have written, by their `now`.
+
+        Never later than `now`. With one writer it is exact; where several write, one may end later than that.
+        """
+        ...
+
+    @property
     def for_update(self) -> str:
         """The clause that locks the rows of a SELECT until the end."""
         ...

@@ -43,6 +43,7 @@ class PostgresqlTransaction:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
         self.now = now
+        self.settled = now
         self.topics: list[str] = []
         self._pending: list[Insert] = []
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -35,13 +36,18 @@ class _Job:
     future: Future[Any] = field(default_factory=Future[Any])
 
 
+_Done = tuple[_Job, Any, list[str]]
+"""A job with its result, and the topics it has changed."""
+
+
 class SqliteDatabase:
     shared = False
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._clock = clock
         self.changes = Changes()
-        self._reads = Reads(path, clock)
+        self._writing_since: datetime | None = None
+        self._reads = Reads(path, clock, writing_since=lambda: self._writing_since)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._writer = Thread(target=self._write_jobs, args=(path,), name="sqlite-writer", daemon=True)
         self._writer.start()
@@ -62,7 +68,10 @@ class SqliteDatabase:
     def _write_jobs(self, path: Path) -> None:
         connection = connect(path)
         while jobs := self._next_jobs():
-            self._write_group(connection, jobs)
+            self._writing_since = self._clock()
+            done = self._write_group(connection, jobs)
+            self._writing_since = None
+            self._answer(done)
         connection.close()
 
     def _next_jobs(self) -> list[_Job]:
@@ -82,8 +91,9 @@ class SqliteDatabase:
             jobs.append(job)
         return jobs
 
-    def _write_group(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        done: list[tuple[_Job, Any, list[str]]] = []
+    def _write_group(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Done]:
+        """What is written; the others have been told that they are not."""
+        done: list[_Done] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
@@ -96,7 +106,10 @@ class SqliteDatabase:
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(failure)
-            return
+            return []
+        return done
+
+    def _answer(self, done: list[_Done]) -> None:
         for job, result, topics in done:
             # Not by the caller: it may have been cancelled, and the change is there all the same.
             if topics:
@@ -108,7 +121,7 @@ class SqliteDatabase:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(self.changes.publish, topics)
 
-    def _write_one(self, connection: sqlite3.Connection, job: _Job, done: list[tuple[_Job, Any, list[str]]]) -> None:
+    def _write_one(self, connection: sqlite3.Connection, job: _Job, done: list[_Done]) -> None:
         tx = SqliteTransaction(connection, self._clock())
         connection.execute("SAVEPOINT body")
         try:

@@ -31,9 +31,10 @@ class SqliteTransaction:
     for_share = ""
     skip_locked = ""
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: datetime, *, settled: datetime | None = None) -> None:
         self._connection = connection
         self.now = now
+        self.settled = settled or now
         self.topics: list[str] = []
 
     async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:

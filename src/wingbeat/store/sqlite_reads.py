@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -27,10 +28,12 @@ _CHECK_EVERY = 1000
 
 
 class Reads:
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, writing_since: Callable[[], datetime | None]) -> None:
+        """`writing_since`: when the group began that is being written, if one is."""
         self._path = path
         self._clock = clock
-        self._here = _Reader(path, clock)
+        self._writing_since = writing_since
+        self._here = self._new_reader()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sqlite-reader")
         self._idle: list[_Reader] = []
 
@@ -64,14 +67,18 @@ class Reads:
         try:
             return self._idle.pop()
         except IndexError:
-            return _Reader(self._path, self._clock)
+            return self._new_reader()
+
+    def _new_reader(self) -> "_Reader":
+        return _Reader(self._path, self._clock, self._writing_since)
 
 
 class _Reader:
     """A connection that can only read. `stopped`: whether the last read was."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, writing_since: Callable[[], datetime | None]) -> None:
         self._clock = clock
+        self._writing_since = writing_since
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only = ON")
         self._connection.set_progress_handler(self._stop, _CHECK_EVERY)
@@ -85,12 +92,18 @@ class _Reader:
             self._connection.execute("BEGIN")
             self._until = until
             try:
-                return drive(body, SqliteTransaction(self._connection, self._clock()))
+                return drive(body, self._transaction())
             finally:
                 self._until = None
                 roll_back(self._connection)
         except FAULTS as error:
             raise translate(error) from error
+
+    def _transaction(self) -> SqliteTransaction:
+        # In this order, and before the first statement takes the snapshot: a group that begins later has a later `now`.
+        now = self._clock()
+        since = self._writing_since()
+        return SqliteTransaction(self._connection, now, settled=now if since is None else min(now, since))
 
     def close(self) -> None:
         self._connection.close()

@@ -75,7 +75,7 @@ class AllRuns:
     async def keep(self) -> None:
         with self._database.changes.subscribe(RUNS) as changes:
             looks = Looks(changes, COALESCE_SECONDS, shared=self._database.shared, unannounced=True)
-            at = await self._database.read(_now)
+            at = await self._database.read(_settled)
             while True:
                 with looks.look() as overlap:
                     at = await self._look(at - overlap)
@@ -115,9 +115,9 @@ class AllRuns:
             self._many = MAX_WAITING + 2 * len(self._versions)
 
 
-async def _now(tx: Transaction) -> datetime:
-    return tx.now
+async def _settled(tx: Transaction) -> datetime:
+    return tx.settled
 
 
 async def _page(tx: Transaction, since: datetime, after: RunChange | None) -> tuple[datetime, Sequence[RunChange]]:
-    return tx.now, await run_changes.page(tx, since=since, after=after)
+    return tx.settled, await run_changes.page(tx, since=since, after=after)

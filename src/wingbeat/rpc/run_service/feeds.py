@@ -11,7 +11,7 @@ from wingbeat.store.changes import Subscription
 RECONCILE_SECONDS = 5.0
 """How late a watcher sees a change whose announcement was lost with the process that made it."""
 OVERLAP = timedelta(seconds=2)
-"""A look finds what changed since so long before the last one: transactions end later than their `now`."""
+"""A look finds what changed since so long before the last one: transactions may end later, where several write."""
 LONG_OVERLAP = timedelta(minutes=1)
 """That of a look that nothing announced: longer than any transaction takes."""
 

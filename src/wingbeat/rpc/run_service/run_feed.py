@@ -80,13 +80,13 @@ class RunFeed:
 
     async def _first_page(self, tx: Transaction) -> tuple[datetime, Sequence[Action]]:
         await get(tx, ActionId(self._run, ROOT_ACTION))
-        return tx.now, await action_changes.page(tx, self._run, after="")
+        return tx.settled, await action_changes.page(tx, self._run, after="")
 
     async def _look(self, since: datetime) -> datetime:
         async def body(tx: Transaction) -> tuple[datetime, Sequence[Action]]:
             versions = await action_changes.versions(tx, self._run, since=since)
             names = [name for name, version in versions.items() if not self._tree.knows(name, version)]
-            return tx.now, await action_changes.find_many(tx, self._run, names)
+            return tx.settled, await action_changes.find_many(tx, self._run, names)
 
         at, changed = await self._database.read(body)
         self._put(changed)

@@ -52,7 +52,7 @@ class Unannounced:
     async def _look(self) -> None:
         watched = list(self._watched)
         marks = await self._database.read(
-            lambda tx: action_changes.marks(tx, watched, since=tx.now - feeds.LONG_OVERLAP)
+            lambda tx: action_changes.marks(tx, watched, since=tx.settled - feeds.LONG_OVERLAP)
         )
         changed = [run for run, mark in marks.items() if self._marks.get(run) != mark]
         self._marks = dict(marks)
