@@ -230,6 +230,9 @@ async def test_wrong_signals_are_the_callers_fault(
         ({"webhook": {"url": "ftp://x/y"}}, "must begin with http:// or https://"),
         ({"webhook": {"url": "https:///path"}}, "must begin with http:// or https://"),
         ({"webhook": {"url": "http://[bad"}}, "must begin with http:// or https://"),
+        ({"webhook": {"url": "http://inside\\@hooks.example.org/"}}, "write all but the characters of URLs as %XX"),
+        ({"webhook": {"url": "http://x/a b"}}, "write all but the characters of URLs as %XX"),
+        ({"webhook": {"url": "http://x", "payload": {"text": "x" * 2**20}}}, r"webhook\.payload has \d+ bytes"),
         ({"webhook": {"url": "http://x/y", "payload": {"n": math.nan}}}, "webhook.payload cannot be written as JSON"),
     ],
 )

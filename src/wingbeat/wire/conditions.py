@@ -1,5 +1,6 @@
 """Conditions that running tasks ask for, and what their webhooks are told: proto <-> core."""
 
+import re
 from datetime import timedelta
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 TYPE = "condition"
 CALLBACK_URI = "{callback_uri}"
 MAX_TIMEOUT = timedelta(days=100 * 365)
+MAX_PAYLOAD_BYTES = 1024 * 1024
 SCHEMES = ("http", "https")
+_OF_URLS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+"""The characters of RFC 3986. Of others parsers make different things: in `http://a\\@b` the host is a, or b."""
 _SIMPLE = frozenset(ValueType)
 
 
@@ -92,14 +96,20 @@ def _timeout(condition: run_definition_pb2.ConditionAction) -> timedelta | None:
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in SCHEMES and parts.hostname
+        usable = parts.scheme in SCHEMES and parts.hostname and _OF_URLS.fullmatch(url)
     except ValueError:
         usable = False
     if not usable:
-        raise InvalidArgument("webhook.url must begin with http:// or https:// and name a host")
+        raise InvalidArgument(
+            "webhook.url must begin with http:// or https://, name a host, and write all but the"
+            " characters of URLs as %XX"
+        )
 
 
 def _check_payload(webhook: run_definition_pb2.ConditionWebhook) -> None:
+    if webhook.payload.ByteSize() > MAX_PAYLOAD_BYTES:
+        size = webhook.payload.ByteSize()
+        raise InvalidArgument(f"webhook.payload has {size} bytes: {MAX_PAYLOAD_BYTES} are the most")
     try:
         json_format.MessageToDict(webhook.payload)
     except (ValueError, json_format.Error) as error:
