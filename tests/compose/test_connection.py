@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from wingbeat.errors import Conflict, FailedPrecondition, StartError, Unavailable
+from wingbeat.errors import Conflict, FailedPrecondition, ResourceExhausted, StartError, Unavailable, Unstorable
 from wingbeat.store.compose import connection
 from wingbeat.store.compose.connection import File, open_file
-from wingbeat.store.compose.transaction import Transaction
+from wingbeat.store.compose.transaction import Transaction, translate
 
 SLOT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -188,6 +188,23 @@ def test_a_file_that_nobody_uses_any_more_is_closed(path: Path) -> None:
     del file
     writer.join()
     assert place not in connection._shared
+
+
+def test_a_file_is_whole_without_its_log_when_its_process_has_ended(path: Path) -> None:
+    script = "import sys; from wingbeat.store.compose.connection import open_file; file = open_file(sys.argv[1])\n"
+    script += (
+        "file.write(lambda tx: tx.execute('CREATE TABLE item (name)')); file.read(lambda tx: tx.fetch('SELECT 1'))"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    assert [each.name for each in path.parent.iterdir()] == ["app.db"]
+
+
+def test_the_driver_speaks_of_the_disk_and_callers_hear_what_to_do(path: Path) -> None:
+    for code, kind in ((sqlite3.SQLITE_FULL, ResourceExhausted), (sqlite3.SQLITE_IOERR_FSYNC, Unavailable)):
+        error = sqlite3.OperationalError("the disk")
+        error.sqlite_errorcode = code
+        assert isinstance(translate(error, path), kind)
+    assert isinstance(translate(OverflowError("Python int too large to convert to SQLite INTEGER"), path), Unstorable)
 
 
 def test_a_file_of_a_rollback_journal_becomes_one_with_a_log(path: Path) -> None:

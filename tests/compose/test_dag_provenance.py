@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from wingbeat.compose import process
+from wingbeat.compose import lease, process
 from wingbeat.compose.changes import (
     Ending,
     NodeCompleted,
@@ -326,6 +327,20 @@ def test_a_lease_is_renewed_while_a_run_is_running_and_no_longer(provenance: Dag
     assert until == (clock.now + LEASE).timestamp()
     provenance.finish_run("r1", "completed")
     assert not provenance._lease.renew_if_needed()
+
+
+def test_a_long_step_does_not_cost_a_run_its_lease(path: Path, clock: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_RENEW_EVERY", timedelta(milliseconds=5))
+    provenance, before = DagProvenance(path, clock=clock), set(threading.enumerate())
+    provenance.record([CREATED, NodeStarted("r1", "long", "{}")])
+    [beating] = [each for each in set(threading.enumerate()) - before if each.name == "compose-lease"]
+    clock.now += timedelta(hours=1)
+    deadline = time.monotonic() + 30
+    while rows(path, "SELECT lease_until FROM run_owners") != [((clock.now + LEASE).timestamp(),)]:
+        assert time.monotonic() < deadline
+    provenance.record([RunPaused("r1")])
+    beating.join(timeout=30)
+    assert not beating.is_alive(), "nothing is written for runs that are not running"
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])

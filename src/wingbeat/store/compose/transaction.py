@@ -103,6 +103,8 @@ def translate(error: BaseException, path: Path) -> BaseException:
     match _code(error):
         case sqlite3.SQLITE_FULL:
             return ResourceExhausted(f"the disk of file {str(path)!r} is full")
+        case sqlite3.SQLITE_IOERR:
+            return Unavailable(f"the disk of file {str(path)!r} does not answer well: {error}")
         case sqlite3.SQLITE_CONSTRAINT:
             return Conflict(f"file {str(path)!r} has this already, or what it needs is gone: {error}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
