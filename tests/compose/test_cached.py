@@ -400,7 +400,7 @@ def test_a_direct_call_can_be_prohibited(mounted: Callable[..., NamespaceNode]) 
         return x
 
     assert mounted(guarded)(1) == 1
-    with pytest.raises(CacheProhibitDirectCall, match="through its node"):
+    with pytest.raises(CacheProhibitDirectCall, match="through its cache wrapper"):
         guarded(1)
 
 

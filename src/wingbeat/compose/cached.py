@@ -46,7 +46,9 @@ class CacheProhibitDirectCall(Exception):
     def require() -> None:
         """For the body of a callable: raise unless a cache calls it."""
         if not making_a_call():
-            raise CacheProhibitDirectCall("this must be called through its node in a mounted namespace")
+            raise CacheProhibitDirectCall(
+                "this must be called through its cache wrapper, the node in a mounted namespace"
+            )
 
 
 class CacheRefreshPushback(Exception):

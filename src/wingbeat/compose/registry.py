@@ -19,7 +19,7 @@ from wingbeat.compose.engine import StorageConfig
 from wingbeat.compose.fragments import members
 from wingbeat.compose.methods import Method
 from wingbeat.compose.nodes import NamespaceNode
-from wingbeat.compose.refs import GlobalRef, NsRef
+from wingbeat.compose.refs import FACTORY_SUFFIX, GlobalRef, NsRef
 from wingbeat.compose.registration import check_cache, default_nsref, placeholder, says_where, settled, triggers_of
 from wingbeat.compose.trigger_defs import PollFunction, RegisteredTrigger, Seconds, TriggerDef, define
 
@@ -221,11 +221,11 @@ class Namespace:
             return NsRef(nsref)
         if config is not None and says_where(config):
             return config.where
-        if not dag_nodes.is_dag(found):
-            return default_nsref(found) if gref is None else NsRef(gref)
-        if gref is None:
+        if gref is not None:
+            return NsRef(f"{gref}{FACTORY_SUFFIX if marks_of(found).dag_factory else ''}")
+        if dag_nodes.is_dag(found):
             raise ValueError("nsref is required when registering a Dag")
-        return NsRef(gref)
+        return default_nsref(found)
 
     def _register_dag(
         self, dag: Dag, nsref: NsRef, *, tags: Iterable[str] | None, config: NsNodeConfig | None
