@@ -104,18 +104,19 @@ class Execution:
     async def _go(self) -> None:
         while True:
             starting = self._start_ready()
+            if not starting and not self._running:
+                return
             await self.journal.write()
             if len(starting) == 1 and not self._running:
                 ((step, inputs),) = starting
                 self._running[step.label] = None
                 await self._run(step, inputs)
                 await self._give_turn()
-            elif starting or self._running:
-                for step, inputs in starting:
-                    self._spawn(step, inputs)
+                continue
+            for step, inputs in starting:
+                self._spawn(step, inputs)
+            if self._running:
                 await self._next_end()
-            elif not self._ready or self._stops():
-                return
 
     def _start_ready(self) -> list[tuple[Step, Any]]:
         if self._stops():
