@@ -95,6 +95,18 @@ async def test_a_preview_changes_nothing_and_says_the_same(database: Database, c
     assert (step.runs, step.actions) == (found.runs, found.actions)
 
 
+async def test_actions_are_counted_for_those_who_ask_and_nobody_else(database: Database, clock: FakeClock) -> None:
+    await database.write(lambda tx: finish(tx, "r1", "r2", children=3))
+    clock.forward(2 * DAY)
+    at = Ended(Scope("p", "development"), 0, "")
+
+    async def body(tx: Transaction) -> tuple[list[int], int]:
+        steps = [await pruning.step(tx, OLD, at, limit=1, counting=each) for each in (True, False)]
+        return [step.actions for step in steps], sum(len(step.runs) for step in steps)
+
+    assert await database.write(body) == ([4, 0], 2)
+
+
 async def test_nothing_is_left_but_the_name_and_that_not_for_ever(database: Database, clock: FakeClock) -> None:
     await database.write(lambda tx: finish(tx, "r1", "r2", children=3))
     clock.forward(2 * DAY)
