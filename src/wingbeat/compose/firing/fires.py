@@ -1,0 +1,170 @@
+"""Carrying out fires that are claimed: ask, run, and say in one transaction what became of it.
+
+Its one rule: a fire is finished, tried again or given back, whatever is raised; what crashes keeps its lease until that
+ends, and somebody takes it over.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from wingbeat.clock import Clock
+from wingbeat.compose.firing import checks
+from wingbeat.compose.firing.answers import Fire, PollContext, TriggerTime, read
+from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.claims import Definitions, payload_of, run_id_of
+from wingbeat.compose.firing.leases import Leases
+from wingbeat.compose.firing.polling import ask
+from wingbeat.compose.firing.runs import Outcome, Runner, Start, inputs_of
+from wingbeat.compose.initiators import initiated_by
+from wingbeat.compose.json_text import json_text
+from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.core.retry import Backoff
+from wingbeat.store.compose import activations, ticks
+from wingbeat.store.compose.activations import Activation
+from wingbeat.store.compose.connection import File
+from wingbeat.store.compose.ticks import Tick
+from wingbeat.store.compose.transaction import Transaction
+
+RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
+MANUAL = "manual"
+_OVER = frozenset({"completed", "failed", "cancelled", "paused"})
+_log = logging.getLogger("wingbeat.compose.trigger")
+
+
+@dataclass(slots=True)
+class Fires:
+    file: File
+    clock: Clock
+    by: Claimant
+    leases: Leases
+    runner: Runner
+    definitions: Definitions
+    status_of: Callable[[str], Awaitable[str | None]]
+    """Of a run that may have begun elsewhere: None when nobody recorded it."""
+    remembers: bool
+    """Whether runs are recorded at all."""
+    at_least_once: bool
+    """Without records, whether a fire that was cut off runs again."""
+    inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Of fires of this process, as Python has them; by event id."""
+
+    async def carry_out(self, tick: Tick, *, again: bool = False) -> Outcome | None:
+        """`again`: whoever had it before may have begun. None when no run came of it."""
+        self.leases.hold(tick.event_id)
+        try:
+            activation = await self.file.aread(lambda tx: activations.get(tx, tick.trigger_name))
+            if activation is None:
+                await self._finish(tick, "failed", f"trigger {tick.trigger_name!r} is gone")
+                return None
+            if tick.status == "checking":
+                return await self._check(tick, activation)
+            return await self._run(tick, activation, again=again)
+        except asyncio.CancelledError:
+            self.file.write(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock()))
+            raise
+        except Exception as error:
+            _log.exception("a fire of trigger %r failed", tick.trigger_name)
+            await self._finish(tick, "failed", f"{type(error).__name__}: {error}")
+            if tick.kind == MANUAL:
+                raise
+            return None
+        finally:
+            self.leases.drop(tick.event_id)
+            self.inputs.pop(tick.event_id, None)
+
+    async def _check(self, tick: Tick, activation: Activation) -> Outcome | None:
+        definition = self.definitions(activation)
+        poll_fn = definition.polled()
+        if poll_fn is None:
+            await self._finish(tick, "skipped", "its poll_fn was taken away")
+            return None
+        context = PollContext(activation.name, tick.scheduled_for, json.loads(activation.cursor_json or "null"))
+        timeout = definition.timeout.total_seconds() if definition.timeout else None
+        answer = read(await ask(poll_fn, context, timeout=timeout))
+        cursor = None if context.cursor is None else json_text(context.cursor)
+        begun = await self.file.awrite(
+            lambda tx: checks.settle(tx, tick, activation, answer, cursor=cursor, by=self.by, now=self.clock())
+        )
+        outcomes = await asyncio.gather(*(self._carry_out_answer(each, fire) for each, fire in begun))
+        return next((outcome for outcome in outcomes if outcome is not None), None)
+
+    async def _carry_out_answer(self, tick: Tick, fire: Fire) -> Outcome | None:
+        self.inputs[tick.event_id] = fire.payload
+        return await self.carry_out(tick)
+
+    async def _run(self, tick: Tick, activation: Activation, *, again: bool) -> Outcome | None:
+        definition = self.definitions(activation)
+        begun = await self._had_begun(tick) if again else None
+        if begun is not None and (begun in _OVER or begun == "lost"):
+            await self._finish(tick, begun, None if begun in _OVER else "the process that ran it is gone")
+            return None
+        start = self._start(tick, activation, definition)
+        run = self.runner.run if begun is None else self.runner.resume
+        timeout = definition.timeout.total_seconds() if definition.timeout else None
+        bound = asyncio.timeout(timeout)
+        try:
+            with initiated_by(tick.initiated_by):
+                async with bound:
+                    outcome = await run(start)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            await self._failed(tick, activation, definition, f"the run had not ended after {timeout:g} s")
+            return None
+        if outcome.status == "failed":
+            await self._failed(tick, activation, definition, outcome.error or "the run failed")
+        else:
+            await self._finish(tick, outcome.status, None)
+        return outcome
+
+    async def _had_begun(self, tick: Tick) -> str | None:
+        """What is known of its run: None when it is to be run from the start."""
+        if not self.remembers:
+            return None if self.at_least_once else "lost"
+        return await self.status_of(tick.run_id)
+
+    def _start(self, tick: Tick, activation: Activation, definition: TriggerDef) -> Start:
+        slot = tick.scheduled_for
+        live = self.inputs.get(tick.event_id)
+        if live is None and tick.payload_json is not None:
+            live = payload_of(tick)
+        values = inputs_of(definition, live, slot)
+        fixed = {**(definition.inputs or {}), **(definition.payload or {})}
+        times = {name: slot for name, value in fixed.items() if value is TriggerTime and name in values}
+        return Start(tick.run_id, activation.dag_nsref, {**values, **times}, tick.trigger_name, slot)
+
+    async def _failed(self, tick: Tick, activation: Activation, definition: TriggerDef, error: str) -> None:
+        if tick.kind == MANUAL or tick.attempt > definition.retries:
+            await self._finish(tick, "failed", error)
+            return
+        now = self.clock()
+        about = f"{tick.trigger_name}/{tick.kind}/{tick.slot_key}"
+        run_id = run_id_of(about, activation.dag_nsref, tick.scheduled_for or now, attempt=tick.attempt + 1)
+        at = now + RETRY.delay(tick.attempt - 1)
+
+        def again(tx: Transaction) -> None:
+            if ticks.try_again(tx, tick, owner=self.by.owner, run_id=run_id, error=error, at=at):
+                activations.ran(tx, tick.trigger_name, tick.run_id, now)
+
+        await self.file.awrite(again)
+
+    async def _finish(self, tick: Tick, status: str, error: str | None) -> None:
+        now = self.clock()
+
+        def finish(tx: Transaction) -> None:
+            if not ticks.finish(tx, tick.event_id, owner=self.by.owner, status=status, error=error, now=now):
+                return
+            if tick.status == "checking":
+                activations.checked(tx, tick.trigger_name, now)
+            else:
+                activations.ran(tx, tick.trigger_name, tick.run_id, now)
+            activations.wake(tx, tick.trigger_name, now)
+            if tick.kind == "backfill":
+                ticks.unpark(tx, tick.trigger_name, now, room=1)
+
+        await self.file.awrite(finish)

@@ -1,0 +1,82 @@
+"""What a fire runs: a node of the namespace, with inputs that its sources take, recorded where runs are recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any, Protocol
+
+from wingbeat.compose.dag_nodes import source_inputs
+from wingbeat.compose.firing.answers import TriggerTime
+from wingbeat.compose.registry import Namespace
+from wingbeat.compose.trigger_defs import TriggerDef
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    run_id: str
+    dag_nsref: str
+    inputs: Mapping[str, Any]
+    trigger_name: str
+    scheduled_for: datetime | None
+
+
+class Outcome(Protocol):
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+class Runner(Protocol):
+    """Runs what a trigger fires. `compose.dag_runner` does it; tests may bring something smaller."""
+
+    async def run(self, start: Start) -> Outcome: ...
+
+    async def resume(self, start: Start) -> Outcome:
+        """Go on with a run whose process is gone."""
+        ...
+
+    def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
+        """Raise KeyError when nothing is there, ValueError for inputs that nothing takes."""
+        ...
+
+
+class DagRuns:
+    """The runs of a namespace's DAGs."""
+
+    def __init__(self, namespace: Namespace, provenance: Any) -> None:
+        self._namespace = namespace
+        self._provenance = provenance
+
+    async def run(self, start: Start) -> Outcome:
+        dag = self._namespace.get_as_dag(start.dag_nsref)
+        return await self._runner(dag).run(
+            source_inputs=source_inputs(dag, start.inputs),
+            dag_nsref=start.dag_nsref,
+            run_id=start.run_id,
+            trigger_name=start.trigger_name,
+            scheduled_for=start.scheduled_for,
+        )
+
+    async def resume(self, start: Start) -> Outcome:
+        return await self._runner(self._namespace.get_as_dag(start.dag_nsref)).restart(start.run_id)
+
+    def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
+        dag = self._namespace.get_as_dag(dag_nsref)
+        dag.validate()
+        source_inputs(dag, inputs)
+
+    def _runner(self, dag: Any) -> Any:
+        return import_module("wingbeat.compose.dag_runner").DagRunner(dag, provenance=self._provenance)
+
+
+def inputs_of(
+    definition: TriggerDef, payload: Mapping[str, Any] | None, scheduled_for: datetime | None
+) -> dict[str, Any]:
+    """What a run gets: `inputs` of the trigger, over them what the fire brings, or else the trigger's payload."""
+    brought = (definition.payload or {}) if payload is None else payload
+    merged = {**(definition.inputs or {}), **brought}
+    return {name: scheduled_for if value is TriggerTime else value for name, value in merged.items()}

@@ -1,0 +1,117 @@
+"""The loop that keeps triggers firing: it sleeps until something is due, is changed here, or was changed by others.
+
+Its one rule: it awaits only looks at the file. Fires are tasks of their own, so none delays another.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from wingbeat.clock import Clock
+from wingbeat.compose.firing.claims import Claimed, claim_due, rewind
+from wingbeat.compose.firing.fires import Fires
+from wingbeat.errors import WingbeatError
+
+LONGEST_SLEEP = 1.0
+"""Seconds until it asks whether somebody has changed the file or the clock, for which no table is read."""
+_JUMP = timedelta(seconds=2)
+_AFTER_ERROR = 1.0
+_log = logging.getLogger("wingbeat.compose.trigger")
+
+
+class Scheduler:
+    def __init__(self, fires: Fires, clock: Clock) -> None:
+        self._fires = fires
+        self._clock = clock
+        self._nudged = asyncio.Event()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def nudge(self) -> None:
+        """Something is due earlier than it was."""
+        self._nudged.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; what runs goes on."""
+        self._stopping = True
+        self._nudged.set()
+
+    async def keep_going(self) -> None:
+        await self.rewind()
+        while not self._stopping:
+            self._nudged.clear()
+            await self._sleep_until(await self._look_or_log())
+
+    async def look(self, now: datetime) -> Claimed:
+        """Claim what is due at `now`, and begin it."""
+        fires = self._fires
+        claimed = await fires.file.awrite(lambda tx: claim_due(tx, now, by=fires.by, definitions=fires.definitions))
+        for tick in claimed.begun:
+            _spawned(self._tasks, fires.carry_out(tick))
+        for tick in claimed.taken:
+            _spawned(self._tasks, fires.carry_out(tick, again=tick.status == "running"))
+        return claimed
+
+    async def rewind(self) -> None:
+        """After the clock was ahead, decide again about what is to come."""
+        now = self._clock()
+        try:
+            if count := await self._fires.file.awrite(lambda tx: rewind(tx, now)):
+                _log.warning("the clock was ahead: %s triggers go on from now", count)
+        except WingbeatError as error:
+            _log.warning("triggers could not be looked at: %s", error)
+
+    async def drain(self, timeout: float | None) -> None:
+        """Wait for the fires that are going on; those that take longer are given back."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(set(self._tasks), timeout=timeout)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _look_or_log(self) -> datetime | None:
+        now = self._clock()
+        try:
+            return (await self.look(now)).next_look
+        except WingbeatError as error:
+            _log.warning("triggers could not be looked at, which is tried again: %s", error)
+            return now + timedelta(seconds=_AFTER_ERROR)
+
+    async def _sleep_until(self, moment: datetime | None) -> None:
+        """Until `moment`, a nudge, another process's change, or a jump of the clock."""
+        edition = await self._edition()
+        while not self._stopping:
+            before, began = self._clock(), time.monotonic()
+            left = LONGEST_SLEEP if moment is None else (moment - before).total_seconds()
+            if left <= 0 or await self._was_nudged(min(left, LONGEST_SLEEP)):
+                return
+            jump = self._clock() - before - timedelta(seconds=time.monotonic() - began)
+            if abs(jump) > _JUMP:
+                await self.rewind()
+                return
+            if await self._edition() != edition:
+                return
+
+    async def _was_nudged(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _edition(self) -> int | None:
+        try:
+            return await self._fires.file.aedition()
+        except WingbeatError:
+            return None
+
+
+def _spawned(tasks: set[asyncio.Task[Any]], work: Coroutine[Any, Any, Any]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,59 @@
+"""A trigger's definition as its activation keeps it, so that a change in code counts only when it is activated."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from wingbeat.compose.configs import TriggerConfig
+from wingbeat.compose.firing.answers import TriggerTime
+from wingbeat.compose.json_text import json_default
+from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.store.compose.activations import Activation
+
+_LOCAL = "poll_fn_of_process"
+"""The name of a function that no import finds; only a process that defines the trigger can ask it."""
+
+
+def encode(definition: TriggerDef) -> str:
+    config = definition.to_config()
+    said = config.model_dump(mode="json", exclude_none=True, exclude={"name", "type", "payload", "inputs"})
+    if definition.poll_fn is not None and definition.poll_ref is None:
+        said[_LOCAL] = getattr(definition.poll_fn, "__qualname__", type(definition.poll_fn).__qualname__)
+    for field in ("payload", "inputs"):
+        values: Mapping[str, Any] | None = getattr(definition, field)
+        if values:
+            said[field] = {name: "TriggerTime" if value is TriggerTime else value for name, value in values.items()}
+    return json.dumps(said, default=_text)
+
+
+def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
+    """Its schedule and policies are the stored ones; functions and values are those of the code, where it has them.
+
+    Raises ValueError for what somebody else wrote there, or when no function here can be asked.
+    """
+    stored, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    if live is not None:
+        stored = replace(stored, payload=live.payload, inputs=live.inputs)
+        if stored.poll_fn is not None or local:
+            return replace(stored, poll_fn=live.poll_fn or stored.poll_fn)
+    if local:
+        raise ValueError(f"trigger {activation.name!r}: poll_fn {local} is defined in another process, not here")
+    return stored
+
+
+@lru_cache(maxsize=16_384)
+def _decode(name: str, kind: str, dag_nsref: str, config_json: str) -> tuple[TriggerDef, str | None]:
+    said = json.loads(config_json)
+    local = said.pop(_LOCAL, None)
+    config = TriggerConfig.model_validate({**said, "name": name, "type": kind})
+    return TriggerDef.from_config(config, dag_nsref), local
+
+
+def _text(value: Any) -> Any:
+    """What has no JSON is only shown: the code has the value."""
+    try:
+        return json_default(value)
+    except TypeError:
+        return f"<{type(value).__qualname__}>"

@@ -1,0 +1,326 @@
+"""Triggers of a namespace: activated, fired by hand or by their schedules, looked into, repeated for the past.
+
+Its one rule: any number of managers, in threads and processes that share the file, fire each slot once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock, Thread
+from typing import Any, Self
+from uuid import uuid4
+
+from wingbeat.clock import Clock
+from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
+from wingbeat.compose.firing import backfills
+from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.fires import MANUAL, Fires
+from wingbeat.compose.firing.leases import Leases
+from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
+from wingbeat.compose.firing.scheduler import Scheduler
+from wingbeat.compose.firing.schedules import firing_of
+from wingbeat.compose.firing.stored_definitions import decode, encode
+from wingbeat.compose.initiators import run_initiator
+from wingbeat.compose.json_text import safe_json_dumps
+from wingbeat.compose.registry import Namespace
+from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.compose.trigger_store import TriggerStore
+from wingbeat.core.preview import Slot, upcoming
+from wingbeat.store.compose import activations, ticks
+from wingbeat.store.compose.activations import Activation
+from wingbeat.store.compose.ticks import Tick
+
+LEASE = timedelta(seconds=30)
+_ROUNDS = 1_000
+_log = logging.getLogger("wingbeat.compose.trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerActivationResult:
+    """What `activate_configured` did, by the names of triggers."""
+
+    activated: list[str]
+    left_disabled: list[str]
+
+
+class TriggerManager:
+    def __init__(
+        self,
+        namespace: Namespace,
+        store: TriggerStore,
+        provenance: DagProvenance | NullProvenance | None = None,
+        *,
+        clock: Clock | None = None,
+        lease: timedelta = LEASE,
+        at_least_once: bool = False,
+        runner: Runner | None = None,
+    ) -> None:
+        """Without a provenance nobody knows how far a run was when its process died: its fire is `lost`, or with
+        `at_least_once` runs again. A fire whose process is gone is taken over after `lease`.
+        """
+        self.namespace = namespace
+        self.store = store
+        self.provenance = NullProvenance() if provenance is None else provenance
+        self._clock = store.clock if clock is None else clock
+        self._now: datetime | None = None
+        by = Claimant(lease)
+        self._fires = Fires(
+            file=store.file,
+            clock=self._time,
+            by=by,
+            leases=Leases(store.file, by, self._time),
+            runner=runner or DagRuns(namespace, self.provenance),
+            definitions=self._stored,
+            status_of=self._status_of,
+            remembers=not isinstance(self.provenance, NullProvenance),
+            at_least_once=at_least_once,
+        )
+        self._scheduler: Scheduler | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread: Thread | None = None
+        self._starting = Lock()
+
+    def activate(self, name: str) -> None:
+        """Let a trigger fire, also one that was deactivated; once more changes nothing.
+
+        Raises KeyError when the trigger, or what it is to run, is not in the namespace; ValueError for a payload that
+        nothing takes.
+        """
+        definition = self.namespace.get_trigger(name).definition
+        self._check(definition)
+        self.store.activate(definition)
+        self._nudge()
+
+    def activate_configured(self) -> TriggerActivationResult:
+        """Activate all triggers of the namespace but those that somebody deactivated: for the start of a program."""
+        activated: list[str] = []
+        left: list[str] = []
+        for trigger in self.namespace.triggers():
+            self._check(trigger.definition)
+            kept = self.store.activate(trigger.definition, keep_disabled=True)
+            (activated if kept else left).append(trigger.name)
+        self._nudge()
+        return TriggerActivationResult(activated=activated, left_disabled=left)
+
+    def deactivate(self, name: str) -> None:
+        """Its slots do not fire from now on; runs that have begun go on."""
+        self.store.deactivate(name)
+
+    def pause(self, name: str) -> None:
+        """Like `deactivate`. Raises KeyError for a trigger that was never activated."""
+        self._known(name)
+        self.store.deactivate(name)
+
+    def resume(self, name: str) -> None:
+        """Activate it as it was. What came due meanwhile does not fire. Raises KeyError."""
+        self.store.activate(self._stored(self._known(name)))
+        self._nudge()
+
+    async def fire(self, name: str, payload: Mapping[str, Any] | None = None) -> Any:
+        """Run it now, and return the result of the run.
+
+        Raises ValueError when it is not active or nothing takes the payload, KeyError when what it runs is gone, and
+        TimeoutError after the trigger's time-out.
+        """
+        activation = await self.store.file.aread(lambda tx: activations.get(tx, name))
+        if activation is None or not activation.active:
+            status = activation.status if activation else "not found"
+            raise ValueError(f"Trigger '{name}' is not active (status: {status})")
+        definition = self._stored(activation)
+        inputs = inputs_of(definition, payload, None)
+        self._fires.runner.check(activation.dag_nsref, inputs)
+        tick = _manual(activation, inputs)
+        now, by = self._time(), self._fires.by
+        await self.store.file.awrite(
+            lambda tx: ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
+        )
+        self._fires.inputs[tick.event_id] = inputs
+        outcome = await self._fires.carry_out(tick)
+        if outcome is None:
+            raise TimeoutError(f"trigger {name!r}: its run had not ended after {definition.timeout}")
+        return outcome
+
+    def start(self) -> None:
+        """Fire what is due from now on: in the running event loop, or without one in a thread of its own.
+
+        Once more changes nothing.
+        """
+        with self._starting:
+            if self._scheduler is not None:
+                return
+            self._warn_of_changes()
+            self._scheduler = scheduler = Scheduler(self._fires, self._time)
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self._loop = asyncio.new_event_loop()
+                self._thread = Thread(target=self._keep_going_here, args=(self._loop, scheduler), daemon=True)
+                self._thread.start()
+            else:
+                self._task = self._loop.create_task(scheduler.keep_going())
+
+    def stop(self) -> None:
+        """Fire nothing more; runs that have begun go on. Returns at once."""
+        with self._starting:
+            scheduler, loop = self._scheduler, self._loop
+            self._scheduler = None
+        if scheduler is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(scheduler.stop)
+
+    async def aclose(self, drain: float | None = 30) -> None:
+        """Stop, and wait so many seconds for runs that have begun; those that take longer are given to whoever comes
+        next.
+        """
+        scheduler, task, thread = self._scheduler, self._task, self._thread
+        self.stop()
+        if task is not None:
+            await asyncio.wait([task])
+        if scheduler is not None and thread is None:
+            await scheduler.drain(drain)
+        if thread is not None:
+            await asyncio.to_thread(thread.join, drain)
+
+    async def tick(self, now: datetime | None = None) -> int:
+        """Fire what is due at `now`, wait for the runs, and for what their ends make due; returns how many fired.
+
+        For tests, with `FakeClock` or a moment of their own, instead of `start`.
+        """
+        scheduler = Scheduler(self._fires, self._time)
+        self._now, fired = now, 0
+        try:
+            await scheduler.rewind()
+            for _ in range(_ROUNDS):
+                claimed = await scheduler.look(self._time())
+                await scheduler.drain(None)
+                if not (claimed.begun or claimed.taken or _is_due(claimed.next_look, self._time())):
+                    break
+                fired += len(claimed.begun) + len(claimed.taken)
+        finally:
+            self._now = None
+        return fired
+
+    def preview(self, name: str, n: int = 10) -> tuple[Slot, ...]:
+        """Its next slots, with the wall clock of its zone and a note where that changes. Raises KeyError."""
+        activation = self.store.file.read(lambda tx: activations.get(tx, name))
+        now = self._time()
+        if activation is None:
+            activation = _as_if_active(self.namespace.get_trigger(name).definition, now)
+        return upcoming(firing_of(activation, self._stored(activation)), now, n)
+
+    def backfill(self, name: str, begin: datetime, end: datetime) -> Sequence[datetime]:
+        """Run it for the slots in [begin, end) that have not fired, `max_instances` at a time; returns them.
+
+        `start`, or `tick`, carries them out. Raises KeyError, InvalidArgument and FailedPrecondition.
+        """
+        activation, initiator = self._known(name), run_initiator.get()
+        definition = self._stored(activation)
+        slots = self.store.file.write(
+            lambda tx: backfills.plan(tx, activation, definition, begin=begin, end=end, by=initiator)
+        )
+        self._nudge()
+        return slots
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _time(self) -> datetime:
+        return self._now or self._clock()
+
+    def _check(self, definition: TriggerDef) -> None:
+        self._fires.runner.check(definition.dag_nsref, inputs_of(definition, None, None))
+
+    def _known(self, name: str) -> Activation:
+        found = self.store.file.read(lambda tx: activations.get(tx, name))
+        if found is None:
+            raise KeyError(f"Trigger {name!r} was never activated")
+        return found
+
+    def _live(self, name: str) -> TriggerDef | None:
+        try:
+            return self.namespace.get_trigger(name).definition
+        except KeyError:
+            return None
+
+    def _stored(self, activation: Activation) -> TriggerDef:
+        return decode(activation, self._live(activation.name))
+
+    async def _status_of(self, run_id: str) -> str | None:
+        found: dict[str, Any] | None = await self.provenance.aread(lambda history: history.get_run(run_id))
+        return None if found is None else found["status"]
+
+    def _nudge(self) -> None:
+        scheduler, loop = self._scheduler, self._loop
+        if scheduler is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(scheduler.nudge)
+
+    def _keep_going_here(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
+        async def keep_going() -> None:
+            await scheduler.keep_going()
+            await scheduler.drain(None)
+
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(keep_going())
+
+    def _warn_of_changes(self) -> None:
+        for trigger in self.namespace.triggers():
+            stored = self.store.get_activation(trigger.name)
+            if stored and stored["status"] == "active" and stored["config_json"] != encode(trigger.definition):
+                _log.warning(
+                    "trigger %r was changed in code since it was activated: it fires as before until activate(%r)",
+                    trigger.name,
+                    trigger.name,
+                )
+
+
+def _manual(activation: Activation, inputs: Mapping[str, Any]) -> Tick:
+    return Tick(
+        event_id=str(uuid4()),
+        trigger_name=activation.name,
+        kind=MANUAL,
+        slot_key=None,
+        run_id=str(uuid4()),
+        payload_json=safe_json_dumps(inputs) if inputs else None,
+        scheduled_for=None,
+        revision=activation.revision,
+        attempt=1,
+        status="running",
+        initiated_by=run_initiator.get(),
+    )
+
+
+def _as_if_active(definition: TriggerDef, now: datetime) -> Activation:
+    return Activation(
+        name=definition.name,
+        dag_nsref=definition.dag_nsref,
+        trigger_type=definition.trigger_type,
+        status="active",
+        config_json=encode(definition),
+        created_at=now,
+        revision=1,
+        anchor=now,
+        decided_until=now,
+        next_run_at=None,
+        failures=0,
+        line_json=None,
+        cursor_json=None,
+    )
+
+
+def _is_due(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
