@@ -53,7 +53,7 @@ COUNTERS = {
     ),
     "pruned": Named(
         "wingbeat_pruned",
-        "What was removed because of its age: rows, runs, blobs of runs, abandoned uploads.",
+        "What was removed because of its age: rows, runs, blobs of runs, uploads, abandoned multipart uploads.",
         ("what",),
     ),
 }

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wingbeat.core.ids import ActionId, AttemptId, RunId
-from wingbeat.core.launch import attempt_of, inputs_object, key_of, output_prefix, render
+from wingbeat.core.launch import attempt_of, directories_above, inputs_object, key_of, output_prefix, render
 
 ATTEMPT = AttemptId(ActionId(RunId("p", "d", "r"), "a0"), 2)
 
@@ -53,3 +53,20 @@ def test_inputs_are_named_by_directory_or_object(uri: str) -> None:
 
 def test_each_attempt_has_its_own_output_prefix() -> None:
     assert output_prefix("s3://b/r/", ATTEMPT) == "s3://b/r/a0/2"
+
+
+def test_what_lies_in_a_directory_may_lie_in_that_of_a_run() -> None:
+    assert directories_above("s3://b/x/p/d/r1/inputs") == [
+        ("s3://b/x/p/", RunId("b", "x", "p")),
+        ("s3://b/x/p/d/", RunId("x", "p", "d")),
+        ("s3://b/x/p/d/r1/", RunId("p", "d", "r1")),
+    ]
+
+
+@pytest.mark.parametrize("uri", ["", "s3://b", "s3://b/p/d", "inputs", "////", "s3://b//p//d/r"])
+def test_what_lies_in_no_directory_of_a_run(uri: str) -> None:
+    assert directories_above(uri) == []
+
+
+def test_a_long_path_is_looked_at_from_its_beginning() -> None:
+    assert len(directories_above("s3://b" + "/d" * 10_000)) < 20

@@ -89,4 +89,4 @@ async def test_uploads_that_nobody_goes_on_with_are_forgotten(database: Database
     metrics = Metrics()
     await Pruner(database, (), node="n1", metrics=metrics, sweep=directory.sweep).tick()
     assert [path.name for path in directory.uploads.iterdir()] == ["young"]
-    assert metrics.registry.get_sample_value("wingbeat_pruned_total", {"what": "uploads"}) == 1
+    assert metrics.registry.get_sample_value("wingbeat_pruned_total", {"what": "multipart_uploads"}) == 1

@@ -17,7 +17,7 @@ from wingbeat.loops.upload_sweeper import LEASE, REST_SECONDS, UploadSweeper
 from wingbeat.operations import ending, pruning, runs, triggers
 from wingbeat.operations.pruning import Order
 from wingbeat.store import retention, tasks, upload_uses
-from wingbeat.store.database import Database, Transaction
+from wingbeat.store.database import Database, Transaction, to_micros
 from wingbeat.telemetry import Metrics
 from wingbeat.wire.tasks import digest
 
@@ -55,6 +55,16 @@ async def test_old_uploads_that_nothing_speaks_of_go(database: Database, blobs: 
     assert await sweeper(database, blobs).tick() == REST_SECONDS
     assert await left(blobs) == {"p/d/young", "p/d/growing"}
     assert await blobs.exists("runs/p/d/r1/inputs/inputs.pb")
+
+
+async def test_uploads_of_before_uses_were_known_stay(database: Database, blobs: Blobs) -> None:
+    await database.write(
+        lambda tx: tx.execute("INSERT INTO upload_use_since (at) VALUES ($1)", to_micros(T0 - 2 * AGE))
+    )
+    await upload(blobs, "uploads/p/d/older/code.tgz", age=3 * AGE)
+    await upload(blobs, "uploads/p/d/known/code.tgz", age=2 * AGE)
+    await sweeper(database, blobs).tick()
+    assert await left(blobs) == {"p/d/older"}
 
 
 async def test_two_days_are_the_least(database: Database, blobs: Blobs) -> None:

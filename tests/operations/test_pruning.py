@@ -8,13 +8,16 @@ import pytest
 from tests.conftest import T0, FakeClock
 from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.finished_runs import finish
-from tests.queued_runs import enqueue, root, root_of, task_spec
+from tests.planting import DOMAINS as PLANTED
+from tests.planting import deployment, plant, spec
+from tests.queued_runs import enqueue, root, root_of, run_of, task_spec
 from wingbeat.core.cache import CachePolicy
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope
 from wingbeat.core.listing import ListQuery
 from wingbeat.core.pruning import BEGINNING, Ended, Kept
 from wingbeat.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
-from wingbeat.operations import current, ending, pruning
+from wingbeat.operations import current, ending, pruning, triggers
+from wingbeat.operations import runs as operations
 from wingbeat.operations.pruning import Order, Step
 from wingbeat.operations.runs import RunRequest, create
 from wingbeat.store import actions, cache, clearing, retention, run_needs, runs, tasks
@@ -92,6 +95,18 @@ async def test_a_preview_changes_nothing_and_says_the_same(database: Database, c
     assert (step.runs, step.actions) == (found.runs, found.actions)
 
 
+async def test_actions_are_counted_for_those_who_ask_and_nobody_else(database: Database, clock: FakeClock) -> None:
+    await database.write(lambda tx: finish(tx, "r1", "r2", children=3))
+    clock.forward(2 * DAY)
+    at = Ended(Scope("p", "development"), 0, "")
+
+    async def body(tx: Transaction) -> tuple[list[int], int]:
+        steps = [await pruning.step(tx, OLD, at, limit=1, counting=each) for each in (True, False)]
+        return [step.actions for step in steps], sum(len(step.runs) for step in steps)
+
+    assert await database.write(body) == ([4, 0], 2)
+
+
 async def test_nothing_is_left_but_the_name_and_that_not_for_ever(database: Database, clock: FakeClock) -> None:
     await database.write(lambda tx: finish(tx, "r1", "r2", children=3))
     clock.forward(2 * DAY)
@@ -136,6 +151,39 @@ async def test_a_run_stays_for_as_long_as_another_one_reads_it(database: Databas
     clock.forward(DAY)
     steps = await prune(database, Order(DAY - timedelta(seconds=30)))
     assert (gone(steps), sum(step.kept[Kept.NEEDED] for step in steps)) == (["reader"], 1)
+    assert gone(await prune(database)) == ["source"]
+
+
+@pytest.mark.parametrize("at", ["inputs", "inputs/inputs.pb", "c1/1/outputs"])
+@pytest.mark.parametrize("name", [None, "reader"], ids=["started with others", "created"])
+async def test_a_run_stays_for_as_long_as_a_run_has_its_inputs_there(
+    database: Database, clock: FakeClock, at: str, name: str | None
+) -> None:
+    uri = f"{run_of('source', task_spec()).output_base}{at}"
+
+    async def begin(tx: Transaction) -> None:
+        reader = replace(run_of("reader", task_spec(), inputs=None), input_uri=uri)
+        await (operations.start(tx, [reader]) if name is None else runs.insert_if_free(tx, reader))
+
+    await database.write(lambda tx: finish(tx, "source", "other"))
+    await database.write(begin)
+    clock.forward(2 * DAY)
+    steps = await prune(database)
+    assert (gone(steps), sum(step.kept[Kept.NEEDED] for step in steps)) == (["other"], 1)
+
+
+async def test_a_run_stays_for_as_long_as_a_revision_of_a_trigger_has_its_inputs_there(
+    database: Database, clock: FakeClock
+) -> None:
+    await database.write(lambda tx: finish(tx, "source"))
+    uri = f"{run_of('source', task_spec()).output_base}inputs"
+    await plant(database, spec(), deployment(uploaded=uri))
+    clock.forward(2 * DAY)
+    assert gone(await prune(database)) == []
+    await database.write(lambda tx: triggers.deploy(tx, deployment(), by="", domains=PLANTED))
+    clock.forward(DAY)
+    assert gone(await prune(database)) == []
+    await database.write(lambda tx: retention.revisions(tx, before=tx.now, after=0, limit=9))
     assert gone(await prune(database)) == ["source"]
 
 

@@ -56,12 +56,12 @@ async def blocked(database: Database) -> AsyncGenerator[None]:
 async def test_what_ends_in_a_group_of_writes_that_takes_long_is_told(
     served: Watched, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, feed: type[RunFeed | AllRuns]
 ) -> None:
-    looked = asyncio.Semaphore(0)
+    looked = asyncio.Event()
     look: Any = feed._look
 
     async def counted(self: Any, since: datetime) -> datetime:
         at = await look(self, since)
-        looked.release()
+        looked.set()
         return at
 
     monkeypatch.setattr(feed, "_look", counted)
@@ -70,17 +70,19 @@ async def test_what_ends_in_a_group_of_writes_that_takes_long_is_told(
     runs = served.client.watch_runs(pb.WatchRunsRequest(project_id=project))
     async with closing(actions if feed is RunFeed else runs) as stream:
         await take(stream)
-        await looked.acquire()
         async with blocked(served.database):
             ending = asyncio.create_task(served.move(Phase.SUCCEEDED, "b" if feed is RunFeed else ROOT_ACTION))
             await asyncio.sleep(0)
             last = blocked(served.database)
             joining = asyncio.create_task(last.__aenter__())
-            await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
         await joining
+        assert not ending.done(), "both are one group"
         clock.forward(5 * OVERLAP + timedelta(seconds=1))
+        looked.clear()
         served.database.changes.publish([RUNS, run_topic(RUN)])
-        await asyncio.wait_for(looked.acquire(), PATIENCE_SECONDS)
+        await asyncio.wait_for(looked.wait(), PATIENCE_SECONDS)
         await last.__aexit__(None, None, None)
         await ending
         message: Any = await take(stream)

@@ -9,8 +9,8 @@ import pytest
 from tests.conftest import FakeClock
 from tests.queued_runs import root_of
 from wingbeat.core.ids import RunId
-from wingbeat.store import migrations, run_needs
-from wingbeat.store.database import Database, Transaction, open_database
+from wingbeat.store import migrations, run_needs, tasks, upload_uses
+from wingbeat.store.database import EPOCH, Database, Transaction, open_database
 
 pending = migrations.pending
 
@@ -50,6 +50,7 @@ async def test_runs_need_what_they_needed_before_anybody_wrote_it_down(
     database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fill(tx: Transaction) -> None:
+        await tasks.put_spec(tx, "d", b"spec")
         for name in ("served", "recovered", "again"):
             await tx.execute(RUN, name, b"")
         await tx.execute(ACTION, "served", "a0", None, "p/development/source_1/a0/1", None, None)
@@ -69,4 +70,9 @@ async def test_runs_need_what_they_needed_before_anybody_wrote_it_down(
             ("first", "recovered", "pruned"),
             ("source_1", "served", "pruned"),
         ]
+        assert await new.read(upload_uses.known_since) > FakeClock().now
         assert await new.read(lambda tx: run_needs.sources(tx, run("served"))) == [run("source_1")]
+
+
+async def test_a_new_database_knows_of_all_uploads(database: Database) -> None:
+    assert await database.read(upload_uses.known_since) == EPOCH

@@ -6,23 +6,22 @@ Its one rule: Dags know namespaces; a namespace learns of Dags here, and not bef
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from wingbeat.compose.methods import Method
 
 if TYPE_CHECKING:
+    from wingbeat.compose.dags import Dag
     from wingbeat.compose.nodes import NamespaceNode
     from wingbeat.compose.registry import Namespace
 
-Dag: TypeAlias = Any
 
-
-def is_dag(c: object) -> bool:
+def is_dag(c: object) -> "TypeGuard[Dag]":
     dags = sys.modules.get("wingbeat.compose.dags")
     return dags is not None and isinstance(c, dags.Dag)
 
 
-def made_by(factory: Callable[[], Any]) -> Dag:
+def made_by(factory: Callable[[], Any]) -> "Dag":
     """The Dag that a factory makes; raises TypeError when it makes something else."""
     dag = factory()
     if not is_dag(dag):
@@ -30,7 +29,7 @@ def made_by(factory: Callable[[], Any]) -> Dag:
     return dag
 
 
-def around(node: "NamespaceNode", namespace: "Namespace") -> Dag:
+def around(node: "NamespaceNode", namespace: "Namespace") -> "Dag":
     """A Dag of this one node."""
     dag = import_module("wingbeat.compose.dags").Dag()
     dag.node(node)
@@ -38,7 +37,7 @@ def around(node: "NamespaceNode", namespace: "Namespace") -> Dag:
     return dag
 
 
-def method_of(dag: Dag, namespace: "Namespace", *, nsref: str) -> Method:
+def method_of(dag: "Dag", namespace: "Namespace", *, nsref: str) -> Method:
     """What a call of a registered Dag does: a run of it, recorded where the namespace is mounted."""
 
     async def run_dag(**kwargs: Any) -> Any:
@@ -48,7 +47,7 @@ def method_of(dag: Dag, namespace: "Namespace", *, nsref: str) -> Method:
     return Method(run_dag, name=nsref)
 
 
-def source_inputs(dag: Dag, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def source_inputs(dag: "Dag", values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Values by the labels of sources: `{label: {parameter: value}}` as it is, others for every source that takes them.
 
     Raises ValueError for a value that no source takes.

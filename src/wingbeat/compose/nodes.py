@@ -10,7 +10,7 @@ from wingbeat.compose.methods import Method
 from wingbeat.compose.refs import NsRef
 
 if TYPE_CHECKING:
-    from wingbeat.compose.dag_nodes import Dag
+    from wingbeat.compose.dags import Dag
     from wingbeat.compose.registry import Namespace
 
 

@@ -6,13 +6,12 @@ Its one rule: whatever is registered is complete; a registration that fails leav
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wingbeat.compose import dag_nodes
 from wingbeat.compose import tags as tags_
 from wingbeat.compose.cached import mount_cached_node
 from wingbeat.compose.configs import NsCacheConfig, NsFragmentConfig, NsNodeConfig
-from wingbeat.compose.dag_nodes import Dag
 from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.decorators import marks_of
 from wingbeat.compose.engine import StorageConfig
@@ -22,6 +21,9 @@ from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.refs import FACTORY_SUFFIX, GlobalRef, NsRef
 from wingbeat.compose.registration import check_cache, default_nsref, placeholder, says_where, settled, triggers_of
 from wingbeat.compose.trigger_defs import PollFunction, RegisteredTrigger, Seconds, TriggerDef, define
+
+if TYPE_CHECKING:
+    from wingbeat.compose.dags import Dag
 
 _CONFIGS = {"cache": NsCacheConfig, "fragment": NsFragmentConfig}
 
@@ -75,7 +77,7 @@ class Namespace:
 
     def register(
         self,
-        c: Callable[..., Any] | str | Dag,
+        c: "Callable[..., Any] | str | Dag",
         nsref: str | NsRef | None = None,
         decorate: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
         tags: Iterable[str] | None = None,
@@ -129,7 +131,7 @@ class Namespace:
             raise KeyError(f"{str(nsref)!r} not found in namespace")
         return node
 
-    def get_as_dag(self, nsref: str | NsRef) -> Dag:
+    def get_as_dag(self, nsref: str | NsRef) -> "Dag":
         """The Dag at this place, or a new one around the callable; raises KeyError when there is nothing."""
         node = self.get(nsref)
         return dag_nodes.around(node, self) if node.dag is None else node.dag
@@ -228,7 +230,7 @@ class Namespace:
         return default_nsref(found)
 
     def _register_dag(
-        self, dag: Dag, nsref: NsRef, *, tags: Iterable[str] | None, config: NsNodeConfig | None
+        self, dag: "Dag", nsref: NsRef, *, tags: Iterable[str] | None, config: NsNodeConfig | None
     ) -> NamespaceNode:
         if dag.parent_namespace is self:
             raise ValueError(f"the Dag for {str(nsref)!r} is already registered with this namespace")

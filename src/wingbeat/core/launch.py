@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from wingbeat.core.ids import ActionId, AttemptId, RunId
 
+MAX_DEPTH = 20
+"""Of a run's directory: deeper ones are not looked for."""
 _TEMPLATE = re.compile(r"\{\{\s*[.$]([a-z][\w.]*)\s*\}\}", re.IGNORECASE)
 
 
@@ -88,6 +90,17 @@ def inputs_object(input_uri: str) -> str:
 def outputs_object(output_uri: str) -> str:
     """The URI of outputs.pb, named by itself or by its directory, as with inputs."""
     return output_uri if output_uri.endswith("/outputs.pb") else f"{output_uri.rstrip('/')}/outputs.pb"
+
+
+def directories_above(uri: str) -> list[tuple[str, RunId]]:
+    """The directories above `uri` that may be those of runs, and of which, wherever runs have theirs."""
+    scheme, mark, path = uri.partition("://")
+    parts = path.split("/", MAX_DEPTH)
+    return [
+        (f"{scheme}{mark}{'/'.join(parts[:end])}/", RunId(*parts[end - 3 : end]))
+        for end in range(3, len(parts))
+        if all(parts[end - 3 : end])
+    ]
 
 
 def error_object(input_uri: str) -> str:

@@ -54,7 +54,7 @@ class Pruner:
         if pruned.then is not None:
             return PAUSE_SECONDS
         if self._sweep is not None:
-            self._count("uploads", await self._sweep(pruned.at - ABANDONED))
+            self._count("multipart_uploads", await self._sweep(pruned.at - ABANDONED))
         return REST_SECONDS
 
     def _count(self, what: str, removed: int) -> None:

@@ -80,7 +80,7 @@ class RunPruner:
         return [each for each in found if each.run not in self._refused]
 
     async def _prune(self, order: Order, place: Ended) -> None:
-        step = await self._database.write(lambda tx: pruning.step(tx, order, place, limit=RUNS))
+        step = await self._database.write(lambda tx: pruning.step(tx, order, place, limit=RUNS, counting=False))
         self._place = step.reached
         self._count("runs", len(step.runs))
 

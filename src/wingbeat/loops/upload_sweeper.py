@@ -1,5 +1,7 @@
 """Removes uploads that are old and that nothing speaks of any more: no task, no trigger, no run, no other upload.
 
+Those that are older than the record of who speaks of what are left alone.
+
 One node at a time passes over all of them, now and then.
 """
 
@@ -31,8 +33,8 @@ class _Upload:
     folder: str
     blobs: list[Blob] = field(default_factory=list[Blob])
 
-    def older_than(self, moment: datetime) -> bool:
-        return all(blob.modified < moment for blob in self.blobs)
+    def between(self, first: datetime, end: datetime) -> bool:
+        return all(first <= blob.modified < end for blob in self.blobs)
 
 
 class UploadSweeper:
@@ -46,12 +48,13 @@ class UploadSweeper:
     async def tick(self) -> float:
         """One pass over all uploads."""
         now = await self._database.write(self._mine)
+        known_since = await self._database.read(upload_uses.known_since)
         batch: list[_Upload] = []
         async with aclosing(self._uploads()) as uploads:
             async for upload in uploads:
                 if now is None:
                     return REST_SECONDS
-                if upload.older_than(now - self._age):
+                if upload.between(known_since, now - self._age):
                     batch.append(upload)
                 if len(batch) == FOLDERS:
                     await self._remove_unused(batch, now - self._age)

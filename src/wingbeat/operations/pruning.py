@@ -48,6 +48,7 @@ class Step:
     runs: Sequence[RunId]
     """Those that go, or would."""
     actions: int
+    """Of these runs; 0 when nobody asked."""
     kept: Counter[Kept]
     reached: Ended | None
     """Where the next step goes on; None: there are no more."""
@@ -78,14 +79,14 @@ async def preview(tx: Transaction, order: Order, after: Ended = BEGINNING, *, li
     return await _sorted(tx, found, await pruning.reasons(tx, found) if found else {}, reached)
 
 
-async def step(tx: Transaction, order: Order, after: Ended = BEGINNING, *, limit: int) -> Step:
-    """Like `preview`, and those that go are gone for everybody from this moment on."""
+async def step(tx: Transaction, order: Order, after: Ended = BEGINNING, *, limit: int, counting: bool = True) -> Step:
+    """Like `preview`, and those that go are gone for everybody from this moment on. `counting`: their actions, too."""
     found, reached = await _next(tx, order, after, limit)
     held = await pruning.lock(tx, found) if found else []
     # Asked once they are locked: what somebody has added until then counts, and nobody adds anything after it.
     kept = dict(await pruning.reasons(tx, held)) if held else {}
     kept |= dict.fromkeys(set(found) - set(held), Kept.BUSY)
-    decided = await _sorted(tx, found, kept, reached)
+    decided = await _sorted(tx, found, kept, reached, counting=counting)
     await pruning.mark(tx, decided.runs)
     return decided
 
@@ -137,7 +138,14 @@ async def _next(tx: Transaction, order: Order, after: Ended, limit: int) -> tupl
     return [], after
 
 
-async def _sorted(tx: Transaction, found: Sequence[RunId], kept: Mapping[RunId, Kept], reached: Ended | None) -> Step:
+async def _sorted(
+    tx: Transaction,
+    found: Sequence[RunId],
+    kept: Mapping[RunId, Kept],
+    reached: Ended | None,
+    *,
+    counting: bool = True,
+) -> Step:
     going = [run for run in found if run not in kept]
-    actions = await pruning.count_actions(tx, going) if going else 0
+    actions = await pruning.count_actions(tx, going) if going and counting else 0
     return Step(going, actions, Counter(kept.values()), reached)

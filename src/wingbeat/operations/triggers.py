@@ -26,10 +26,11 @@ from wingbeat.core.trigger import (
 )
 from wingbeat.errors import Conflict, FailedPrecondition, NotFound
 from wingbeat.operations import projects
-from wingbeat.store import fires, firings, tasks, triggers
+from wingbeat.store import fires, firings, run_needs, tasks, triggers
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, FireKind, Outcome
+from wingbeat.wire.runs import trigger_traits
 
 
 async def deploy(
@@ -188,7 +189,7 @@ async def _create(tx: Transaction, wanted: Deployment, *, by: str) -> Trigger:
         group=group_of(wanted),
     )
     await firings.insert(tx, moved(firing, tx.now))
-    await triggers.append_revisions(tx, "DEPLOY", [trigger])
+    await _append_revisions(tx, "DEPLOY", [trigger])
     return trigger
 
 
@@ -211,7 +212,7 @@ async def _redeploy(tx: Transaction, wanted: Deployment, current: Trigger, firin
     else:
         await _close(tx, [firing], "deactivated by a deploy before it could fire")
     await triggers.update(tx, [trigger])
-    await triggers.append_revisions(tx, "DEPLOY", [trigger])
+    await _append_revisions(tx, "DEPLOY", [trigger])
     known = changed(firing, started=0) if current.deleted_at else firing
     await firings.save(tx, [redeployed(known, wanted, revision=trigger.revision, now=tx.now)])
     return trigger
@@ -242,7 +243,7 @@ async def _change(tx: Transaction, action: RevisionAction, new: Sequence[Trigger
     if action != "ACTIVATE":
         await _close(tx, old, f"{action.lower()}d before it could fire")
     await triggers.update(tx, new)
-    await triggers.append_revisions(tx, action, new)
+    await _append_revisions(tx, action, new)
     await firings.save(
         tx,
         [
@@ -273,3 +274,12 @@ async def _close(tx: Transaction, stopped: Sequence[Firing], reason: str) -> Non
     rows = [ledger_row(Unfired(backlog, "missed", Reason(Cause.STOPPED, reason))) for backlog in (*late, *undecided)]
     await fires.insert(tx, [row for row in rows if row])
     await firings.serve_backlogs(tx, left=(), done=late)
+
+
+async def _append_revisions(tx: Transaction, action: RevisionAction, new: Sequence[Trigger]) -> None:
+    await triggers.append_revisions(tx, action, new)
+    traits = [(each, trigger_traits(each.spec, each.automation)) for each in new]
+    await run_needs.note_inputs(
+        tx,
+        {run_needs.of_revision(each.id, each.revision): its.offloaded.uri for each, its in traits if its.offloaded},
+    )

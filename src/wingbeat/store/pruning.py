@@ -8,7 +8,7 @@ from datetime import datetime
 
 from wingbeat.core.ids import ROOT_ACTION, RunId, Scope
 from wingbeat.core.pruning import Ended, Kept
-from wingbeat.store import buried_specs
+from wingbeat.store import buried_specs, run_needs
 from wingbeat.store.changes import PRUNED, RUNS, run_topic
 from wingbeat.store.database import Transaction, to_micros
 from wingbeat.store.filters import Arguments
@@ -135,7 +135,7 @@ async def mark(tx: Transaction, runs: Sequence[RunId]) -> None:
         *args.values,
     )
     await buried_specs.bury(tx, {row["spec_digest"] for row in roots})
-    await tx.update("DELETE FROM run_need WHERE project = $1 AND domain = $2 AND run = $3", keys)
+    await run_needs.forget(tx, runs)
     tx.changed(PRUNED, RUNS, *(run_topic(run) for run in runs))
 
 

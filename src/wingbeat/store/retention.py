@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from wingbeat.core.ids import ROOT_ACTION
-from wingbeat.store import upload_uses
+from wingbeat.store import run_needs, upload_uses
 from wingbeat.store.database import Transaction, to_micros
 
 _BACKFILLED = "SELECT trigger_id FROM backfill WHERE state IN ('running', 'paused')"
@@ -86,7 +86,9 @@ async def revisions(tx: Transaction, *, before: datetime, after: int, limit: int
         to_micros(before),
         limit,
     )
-    await upload_uses.forget(tx, [upload_uses.of_revision(row["trigger_id"], row["revision"]) for row in removed])
+    gone = [(row["trigger_id"], row["revision"]) for row in removed]
+    await upload_uses.forget(tx, [upload_uses.of_revision(*each) for each in gone])
+    await run_needs.forget(tx, [run_needs.of_revision(*each) for each in gone])
     return Step(len(removed), after if len(removed) == limit else reached)
 
 

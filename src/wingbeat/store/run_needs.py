@@ -3,14 +3,18 @@
 Who needs a source locks its row, and so does who prunes it: one of the two sees what the other did.
 """
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from wingbeat.core.ids import RunId
+from wingbeat.core.launch import directories_above
 from wingbeat.errors import Conflict
 from wingbeat.store.database import Transaction
+from wingbeat.store.filters import Arguments
 
 MOST_SOURCES = 100
 """Of one run, that are looked at."""
+_CHUNK = 500
 _KEY = ("source_project", "source_domain", "source_run", "project", "domain", "run")
 
 
@@ -21,6 +25,11 @@ class Until(StrEnum):
     """Until no action of the run goes on: by then it has read what it was given."""
     PRUNED = "pruned"
     """For as long as the run is kept: what it shows as its own is the source's."""
+
+
+def of_revision(trigger_id: int, revision: int) -> RunId:
+    """What stands in the place of a run for a revision of a trigger, whose runs will read its inputs."""
+    return RunId("", "", f"trigger/{trigger_id}/{revision}")
 
 
 async def add(tx: Transaction, run: RunId, source: RunId, *, until: Until = Until.PRUNED) -> bool:
@@ -57,6 +66,15 @@ async def add(tx: Transaction, run: RunId, source: RunId, *, until: Until = Unti
     return True
 
 
+async def note_inputs(tx: Transaction, uris: Mapping[RunId, str]) -> None:
+    """Keep the runs in whose directories are the inputs, at these URIs, of other runs or of revisions of triggers."""
+    found = await _with_directories(tx, dict(place for uri in uris.values() for place in directories_above(uri)))
+    for run, uri in sorted(uris.items()) if found else ():
+        for directory, source in directories_above(uri):
+            if directory in found:
+                await add(tx, run, source)
+
+
 async def require(tx: Transaction, run: RunId, source: RunId) -> None:
     """Like `add`. Raises Conflict when nothing of the source may be used."""
     if not await add(tx, run, source):
@@ -76,3 +94,34 @@ async def sources(tx: Transaction, run: RunId) -> list[RunId]:
         run.name,
     )
     return [RunId(row["source_project"], row["source_domain"], row["source_run"]) for row in rows]
+
+
+async def forget(tx: Transaction, runs: Iterable[RunId]) -> None:
+    """They need nothing any more."""
+    await tx.update(
+        "DELETE FROM run_need WHERE project = $1 AND domain = $2 AND run = $3",
+        [(run.project, run.domain, run.name) for run in runs],
+    )
+
+
+async def _with_directories(tx: Transaction, places: Mapping[str, RunId]) -> set[str]:
+    """Those of the directories that the runs have that may have them."""
+    found: set[str] = set()
+    pairs = list(places.items())
+    for first in range(0, len(pairs), _CHUNK):
+        args = Arguments()
+        values = ", ".join(
+            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)}, {args.add(directory)})"
+            for directory, run in pairs[first : first + _CHUNK]
+        )
+        rows = await tx.fetch(
+            f"""
+            WITH k (project, domain, name, directory) AS (VALUES {values})
+            SELECT k.directory
+              FROM k CROSS JOIN run r
+             WHERE r.project = k.project AND r.domain = k.domain AND r.name = k.name AND r.output_base = k.directory
+            """,
+            *args.values,
+        )
+        found.update(row["directory"] for row in rows)
+    return found

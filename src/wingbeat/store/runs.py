@@ -9,7 +9,7 @@ from wingbeat.core.ids import ROOT_ACTION, RunId, Scope, TaskId, TaskName, Trigg
 from wingbeat.core.listing import ListQuery, Page, Sort
 from wingbeat.core.run import Run
 from wingbeat.core.uploads import spoken_of
-from wingbeat.store import actions, upload_uses
+from wingbeat.store import actions, run_needs, upload_uses
 from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_micros, maybe_moment, to_micros
 from wingbeat.store.filters import Arguments, Column, Columns
 from wingbeat.store.listing import Listing, Split, fetch_page
@@ -77,7 +77,7 @@ async def insert(tx: Transaction, runs: Sequence[Run]) -> None:
     """Raises Conflict for a taken name."""
     await tx.insert("run", _TYPES, [_values(run) for run in runs])
     await _insert_labels(tx, runs)
-    await _note_uploads(tx, runs)
+    await _note_inputs(tx, runs)
 
 
 async def insert_if_free(tx: Transaction, run: Run) -> bool:
@@ -88,7 +88,7 @@ async def insert_if_free(tx: Transaction, run: Run) -> bool:
     )
     if inserted:
         await _insert_labels(tx, [run])
-        await _note_uploads(tx, [run])
+        await _note_inputs(tx, [run])
     return bool(inserted)
 
 
@@ -204,9 +204,10 @@ def _narrowing(within: Within | None, args: Arguments) -> list[str]:
     return [f"a.{column} = {args.add(value)}" for column, value in names.items() if value]
 
 
-async def _note_uploads(tx: Transaction, runs: Sequence[Run]) -> None:
+async def _note_inputs(tx: Transaction, runs: Sequence[Run]) -> None:
     for run in runs:
         await upload_uses.note(tx, upload_uses.of_run(run.id), spoken_of(run.inputs))
+    await run_needs.note_inputs(tx, {run.id: run.input_uri for run in runs if run.inputs is None})
 
 
 async def _insert_labels(tx: Transaction, runs: Sequence[Run]) -> None:

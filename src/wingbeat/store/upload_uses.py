@@ -1,10 +1,11 @@
 """Rows of `upload_use`: who speaks of an upload, so that it is kept for as long as its holder is."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 from wingbeat.core.ids import RunId
 from wingbeat.core.uploads import UPLOADS
-from wingbeat.store.database import Transaction, placeholders
+from wingbeat.store.database import EPOCH, Transaction, from_micros, placeholders
 from wingbeat.store.filters import Arguments
 
 _CHUNK = 500
@@ -42,6 +43,12 @@ async def forget(tx: Transaction, holders: Collection[str]) -> None:
     """They are gone."""
     if holders:
         await tx.execute(f"DELETE FROM upload_use WHERE holder IN ({placeholders(1, len(holders))})", *holders)
+
+
+async def known_since(tx: Transaction) -> datetime:
+    """Who speaks of older uploads is not known."""
+    row = await tx.fetchrow("SELECT max(at) AS at FROM upload_use_since")
+    return from_micros(row["at"] or 0) if row else EPOCH
 
 
 async def used(tx: Transaction, folders: Sequence[str], *, base_uri: str) -> set[str]:

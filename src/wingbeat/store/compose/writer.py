@@ -136,7 +136,11 @@ class Writer:
         with _Kept() as group:
             connection = self._open()
             execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
-            written.extend(done for job in waiting if (done := self._write_one(connection, job)))
+            if len(waiting) == 1:
+                # Nobody else is to be saved from it: the whole transaction is its savepoint.
+                written.append((waiting[0], _result(connection, waiting[0])))
+            else:
+                written.extend(done for job in waiting if (done := self._write_one(connection, job)))
             connection.execute("COMMIT")
         if group.error:
             self._fail(group.error, waiting)
@@ -148,7 +152,7 @@ class Writer:
         connection.execute("SAVEPOINT body")
         result = None
         with _Kept() as body:
-            result = job.body(Transaction(connection, job.clock()))
+            result = _result(connection, job)
         if body.error:
             connection.execute("ROLLBACK TO body")
         connection.execute("RELEASE body")
@@ -179,3 +183,7 @@ class Writer:
         if self._connection:
             self._connection.close()
         self._connection = None
+
+
+def _result(connection: sqlite3.Connection, job: _Job) -> Any:
+    return job.body(Transaction(connection, job.clock()))

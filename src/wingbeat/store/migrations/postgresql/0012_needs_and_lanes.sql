@@ -19,3 +19,8 @@ SELECT split_part(a.related_run, '/', 1),
   FROM action a
  WHERE a.related_run IS NOT NULL AND a.parent IS NULL
     ON CONFLICT DO NOTHING;
+
+-- Of uploads that were there before anybody wrote down who speaks of them nobody knows whether they are used: they stay.
+-- No row in a database that began with all of this.
+CREATE TABLE upload_use_since (at BIGINT NOT NULL);
+INSERT INTO upload_use_since (at) SELECT CAST(extract(epoch FROM now()) * 1000000 AS BIGINT) WHERE EXISTS (SELECT 1 FROM task_spec);

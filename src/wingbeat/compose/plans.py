@@ -1,0 +1,154 @@
+"""How a DAG runs: for each node what comes before and after it and where its inputs come from, worked out once.
+
+Its one rule: a DAG that has a plan is right; whatever is wrong in one is found while it is planned.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import Parameter as Given
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from wingbeat.compose import graph
+from wingbeat.compose.callables import is_async
+from wingbeat.compose.composites import CompositeDagNode, check_single
+from wingbeat.compose.contexts import DagContext
+from wingbeat.compose.decorators import marks_of
+from wingbeat.compose.nodes import NamespaceNode
+from wingbeat.compose.steps import DagNode
+from wingbeat.compose.values import Codec
+from wingbeat.compose.wiring import Output, Parameter, Source, wire
+
+if TYPE_CHECKING:
+    from wingbeat.compose.dags import Dag
+
+_BY_KEYWORD = (Given.POSITIONAL_OR_KEYWORD, Given.KEYWORD_ONLY)
+
+
+@dataclass(eq=False)
+class Step:
+    """A node as it runs."""
+
+    node: DagNode
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    """Those that a value may be given for, without the context."""
+    wiring: Mapping[str, Source]
+    fed_by: str | None
+    """For a composite, the node whose output it works on."""
+    takes_any_keyword: bool
+    context_type: type[DagContext] | None
+
+    def __post_init__(self) -> None:
+        self.label = self.node.label
+        self.nsref = str(self.node.ns_node.nsref)
+        self.edges = tuple((self.label, each) for each in self.after)
+        self._kind: tuple[Callable[..., Any], bool] | None = None
+
+    @cached_property
+    def codec(self) -> Codec:
+        """For its output."""
+        node = self.node
+        returned = node.returned() if isinstance(node, CompositeDagNode) else node.ns_node.method.return_annotation
+        return Codec(returned)
+
+    @cached_property
+    def input_codecs(self) -> Mapping[str, Codec]:
+        return {each.name: Codec(each.annotation) for each in self.parameters}
+
+    def stays_on_loop(self, target: Callable[..., Any]) -> bool:
+        """Whether the target is called on the event loop, and not in a thread."""
+        if self._kind is None or self._kind[0] is not target:
+            self._kind = (target, is_async(target) or marks_of(target).inline)
+        return self._kind[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    steps: Mapping[str, Step]
+    """In the order of the graph."""
+    sources: tuple[Step, ...]
+    sinks: tuple[Step, ...]
+    edges: int
+
+    def is_outdated(self, dag: "Dag") -> bool:
+        return len(dag.edges) != self.edges or len(dag.nodes) != len(self.steps)
+
+
+def planned(dag: "Dag") -> Plan:
+    """Raises ValueError: for a cycle, an edge of unknown nodes, a DAG within itself, WiringError for its inputs."""
+    _check_nesting(dag, within=())
+    unknown = {label for edge in dag.edges for label in (edge.upstream, edge.downstream)}.difference(dag.nodes)
+    if unknown:
+        raise ValueError(f"edges name the nodes {sorted(unknown)}, which are not in this Dag")
+    before, after = graph.links((edge.upstream, edge.downstream) for edge in dag.edges)
+    if found := graph.cycle(list(dag.nodes), before=before, after=after):
+        raise ValueError(f"DAG contains a cycle: {' -> '.join([*found, found[0]])}")
+    mute = {(edge.upstream, edge.downstream) for edge in dag.edges if edge.order_only}
+    steps = {
+        label: _step(dag, label, before=tuple(before.get(label, ())), after=tuple(after.get(label, ())), mute=mute)
+        for label in graph.ordered(dag.nodes, before=before, after=after)
+    }
+    return Plan(
+        steps,
+        sources=tuple(step for step in steps.values() if not step.before),
+        sinks=tuple(step for step in steps.values() if not step.after),
+        edges=len(dag.edges),
+    )
+
+
+def _step(
+    dag: "Dag", label: str, *, before: tuple[str, ...], after: tuple[str, ...], mute: set[tuple[str, str]]
+) -> Step:
+    node = dag.nodes[label]
+    feeding = [each for each in before if (each, label) not in mute]
+    if isinstance(node, CompositeDagNode):
+        return Step(node, before, after, (), {}, _fed_by(node, feeding), takes_any_keyword=False, context_type=None)
+    parameters, any_keyword = _parameters(node.ns_node)
+    outputs = [Output(each, _returned(dag.nodes[each])) for each in feeding]
+    if any_keyword and not parameters:
+        outputs = []
+    wiring: Mapping[str, Source] = wire(label, parameters, outputs) if before else {}
+    context = node.ns_node.dag_context_type()
+    return Step(node, before, after, parameters, wiring, None, takes_any_keyword=any_keyword, context_type=context)
+
+
+def _fed_by(node: CompositeDagNode, feeding: list[str]) -> str:
+    for name, inner in node.inner().items():
+        check_single(inner, f"node {node.label!r}: {name}")
+        inner.validate()
+    if len(feeding) != 1:
+        raise ValueError(
+            f"{type(node).__name__} {node.label!r} must have exactly one upstream edge, found {len(feeding)}: "
+            "it works on the output of one node"
+        )
+    return feeding[0]
+
+
+def _returned(node: DagNode) -> Any:
+    """What wiring may know of its output: that of a composite is not told apart by type."""
+    return None if isinstance(node, CompositeDagNode) else node.ns_node.method.return_annotation
+
+
+def _parameters(ns_node: NamespaceNode) -> tuple[tuple[Parameter, ...], bool]:
+    """What values can be given for by name, and whether any other name may be given as well."""
+    given = signature(ns_node.method.o).parameters
+    args = ns_node.method.args[1:] if ns_node.expects_dag_context() else ns_node.method.args
+    for arg in args:
+        if given[arg.name].kind is Given.POSITIONAL_ONLY and not arg.is_optional:
+            raise ValueError(f"{ns_node!r}: parameter {arg.name!r} is positional only: values are given by name")
+    named = [arg for arg in args if given[arg.name].kind in _BY_KEYWORD]
+    return (
+        tuple(Parameter(arg.name, arg.annotation, required=not arg.is_optional) for arg in named),
+        any(each.kind is Given.VAR_KEYWORD for each in given.values()),
+    )
+
+
+def _check_nesting(dag: "Dag", *, within: tuple["Dag", ...]) -> None:
+    if any(dag is each for each in within):
+        raise ValueError("a DAG runs itself in one of its nodes, which would never end")
+    for node in dag.nodes.values():
+        for inner in node.inner().values() if isinstance(node, CompositeDagNode) else ():
+            _check_nesting(inner, within=(*within, dag))

@@ -1,0 +1,65 @@
+"""One call of a node's callable: on the loop or in a thread, in time, and again when it fails."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+
+from wingbeat.compose.plans import Step
+from wingbeat.compose.running.outputs_kept import Kept
+from wingbeat.compose.running.threads import threads
+from wingbeat.compose.steps import StepOptions
+
+NO_OPTIONS = StepOptions()
+
+
+class DagPause(Exception):
+    """Raised by a node: the run pauses, and the node is called again when it goes on."""
+
+
+async def call(step: Step, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the target returns, under the options of the node. Raises what it raises, TimeoutError when it is late."""
+    options = step.node.options
+    if options == NO_OPTIONS:
+        return await _once(step, target, args, kwargs)
+    kept = Kept.of(step.node) if options.cache is not None else None
+    key = kept.key(kwargs) if kept else ""
+    if kept and (found := kept.get(key)):
+        return found[0]
+    output = await _patiently(step, options, partial(_once, step, target, args, kwargs))
+    if kept:
+        kept.put(key, output, seconds=options.cache or 0.0)
+    return output
+
+
+async def _patiently(step: Step, options: StepOptions, attempt: Callable[[], Any]) -> Any:
+    for left in range(options.retries, -1, -1):
+        try:
+            return await _in_time(step, options.timeout, attempt)
+        except DagPause:
+            raise
+        except Exception:
+            if not left:
+                raise
+        await asyncio.sleep(options.retry_delay)
+    raise RuntimeError("a call is tried once at least")
+
+
+async def _in_time(step: Step, timeout: float | None, attempt: Callable[[], Any]) -> Any:
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            return await attempt()
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"node {step.label!r} took longer than {timeout} s") from error
+        raise
+
+
+async def _once(step: Step, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if step.stays_on_loop(target):
+        output = target(*args, **kwargs)
+    else:
+        output = await threads().run(partial(target, *args, **kwargs))
+    return await output if isawaitable(output) else output
