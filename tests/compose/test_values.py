@@ -2,12 +2,14 @@
 
 import json
 import math
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -102,14 +104,7 @@ def test_not_a_number_is_json_and_comes_back(annotation: Any) -> None:
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
-        pytest.param(None, {1, 2}, id="a set without an annotation"),
-        pytest.param(None, (1, 2), id="a tuple without an annotation"),
-        pytest.param(None, {1: "a"}, id="keys that are no text"),
-        pytest.param(None, math.nan, id="not a number without an annotation"),
-        pytest.param(None, [Colour.RED], id="a member of an enumeration without an annotation"),
-        pytest.param(dict, {"at": datetime(2026, 1, 1, tzinfo=UTC)}, id="a moment in a bare dict"),
         pytest.param(dict, Counter("a"), id="a class of dicts"),
-        pytest.param(Model, Wider(x=1), id="a subclass with more in it"),
         pytest.param(Opaque, Opaque("a"), id="a class that pydantic does not know"),
         pytest.param(object, object(), id="an object"),
         pytest.param(None, (each for each in ()), id="a generator"),
@@ -120,14 +115,55 @@ def test_a_value_that_would_change_is_refused(annotation: Any, value: Any) -> No
         Codec(annotation).encode(value)
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        pytest.param(None, {1, 2}, id="a set without an annotation"),
+        pytest.param(None, (1, ("a", frozenset({2}))), id="tuples without an annotation"),
+        pytest.param(None, {1: "a", (2, 3): b"b\xff"}, id="keys that are no text"),
+        pytest.param(None, [math.inf, -math.inf], id="infinity without an annotation"),
+        pytest.param(None, [Colour.RED, Path("a"), UUID(int=1), Decimal("1.10")], id="types of the standard library"),
+        pytest.param(dict, {"at": datetime(2026, 1, 1, tzinfo=UTC), "for": timedelta(1)}, id="moments in a bare dict"),
+        pytest.param(None, [Model(x=1), Pair(1, {2})], id="models and dataclasses without an annotation"),
+        pytest.param(Model, Wider(x=1), id="a subclass with more in it"),
+        pytest.param(None, {"__type__": "set", "value": [1]}, id="what looks like a tag"),
+    ],
+)
+def test_what_no_annotation_says_the_text_says(annotation: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, Model.__module__, SimpleNamespace(**globals()))
+    text = Codec(annotation).encode(value)
+    json.loads(text, parse_constant=pytest.fail)
+    restored = Codec(annotation).decode(text)
+    assert (restored, type(restored)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "subprocess:Popen", "builtins:object", "os:getpid__", "no.such.module:Thing"]
+)
+def test_a_text_cannot_call_what_it_likes(name: str) -> None:
+    with pytest.raises(ValueError, match="is no model, dataclass or enumeration"):
+        Codec().decode(json.dumps({"__type__": name, "value": "true"}))
+
+
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.uuids(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text() | st.integers() | st.just("__type__"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(plain)
-def test_plain_values_need_no_annotation(value: Any) -> None:
+def test_values_need_no_annotation(value: Any) -> None:
     restored = Codec().decode(Codec().encode(value))
     assert repr(restored) == repr(value)

@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from wingbeat.compose.tagged import TYPE, tagged, untagged
 from wingbeat.compose.type_fit import is_known
 
 _NUMBERS_THAT_JSON_LACKS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -23,7 +24,7 @@ class UnstorableValue(ValueError):
 
 
 class Codec:
-    """Writes and reads values that are annotated so; without a usable annotation, what plain JSON knows.
+    """Writes and reads values that are annotated so. What the annotation does not say, the text does.
 
     A type that pydantic does not know becomes storable by its annotation, with pydantic's serializer and validator.
     """
@@ -48,6 +49,8 @@ class Codec:
 
     def decode(self, text: str) -> Any:
         """What was encoded. Raises ValueError for a text that is no JSON."""
+        if TYPE in text:
+            return untagged(json.loads(text))
         if self._adapter is not None:
             with suppress(ValidationError):
                 return self._adapter.validate_json(text)
@@ -58,8 +61,9 @@ class Codec:
         if self._adapter is not None:
             with suppress(*_UNWRITABLE):
                 yield _typed(self._adapter, value)
-        with suppress(*_UNWRITABLE):
-            yield _plain(value)
+        for way in (_plain, _tagged):
+            with suppress(*_UNWRITABLE):
+                yield way(value)
 
 
 def _typed(adapter: TypeAdapter[Any], value: Any) -> str:
@@ -106,6 +110,10 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 def _plain(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tagged(value: Any) -> str:
+    return _plain(tagged(value))
 
 
 def _spelled(value: Any) -> Any:
