@@ -5,8 +5,9 @@ A transaction sends them before it asks anything else, and before it commits, so
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from wingbeat.store.database import Value
+from wingbeat.store.database import Value, placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,20 @@ class Insert:
 
 def statement(inserts: Sequence[Insert]) -> tuple[str, list[Value]]:
     """One statement for all of them, and its parameters."""
+    values = [value for each in inserts for value in each.row]
+    return _text(tuple((each.table, tuple(each.columns)) for each in inserts)), values
+
+
+@cache
+def _text(tables: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """There are as many as there are combinations in the code: a handful."""
     texts: list[str] = []
-    values: list[Value] = []
-    for each in inserts:
-        marks = ", ".join(f"${number}" for number in range(len(values) + 1, len(values) + len(each.row) + 1))
-        texts.append(f"INSERT INTO {each.table} ({', '.join(each.columns)}) VALUES ({marks})")
-        values += each.row
+    number = 1
+    for table, columns in tables:
+        marks = placeholders(number, len(columns))
+        texts.append(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})")
+        number += len(columns)
     *first, last = texts
     if not first:
-        return last, values
-    return f"WITH {', '.join(f'part_{number} AS ({text})' for number, text in enumerate(first))} {last}", values
+        return last
+    return f"WITH {', '.join(f'part_{number} AS ({text})' for number, text in enumerate(first))} {last}"
