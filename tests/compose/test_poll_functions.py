@@ -1,0 +1,123 @@
+"""What a `poll_fn` answers becomes runs, reasons or nothing, and how long it takes is nobody else's business."""
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compose.fired import MINUTE, T0, World
+from wingbeat.compose.trigger import Fire, PollContext, Skip
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "triggers.db")
+
+
+async def _poll(world: World, poll_fn: Any, *, times: int = 1, **options: Any) -> None:
+    world.active(poll_fn=poll_fn, **options)
+    for _ in range(times):
+        world.clock.forward(MINUTE)
+        await world.manager.tick()
+
+
+async def test_a_dict_becomes_the_inputs(world: World) -> None:
+    await _poll(world, lambda: {"message": "new order"})
+    assert world.runs.started[0].inputs == {"message": "new order"}
+    assert world.events()[0]["payload_json"] == '{"message": "new order"}'
+
+
+async def test_none_fires_nothing_and_counts_as_the_check(world: World) -> None:
+    await _poll(world, lambda: None)
+    assert world.events() == []
+    activation = world.store.get_activation("t")
+    assert activation is not None
+    assert activation["last_checked_at"] == (T0 + MINUTE).timestamp()
+
+
+async def test_a_reason_to_skip_is_kept(world: World) -> None:
+    await _poll(world, lambda: Skip("market closed"))
+    (event,) = world.events()
+    assert (event["status"], event["error"]) == ("skipped", "market closed")
+
+
+async def test_an_async_function_is_awaited(world: World) -> None:
+    async def poll() -> dict[str, int]:
+        await asyncio.sleep(0)
+        return {"n": 1}
+
+    await _poll(world, poll)
+    assert world.runs.started[0].inputs == {"n": 1}
+
+
+async def test_a_list_fires_each(world: World) -> None:
+    await _poll(world, lambda: [{"n": 1}, {"n": 2}], overlap="allow")
+    assert sorted(start.inputs["n"] for start in world.runs.started) == [1, 2]
+    assert len({start.run_id for start in world.runs.started}) == 2
+
+
+async def test_a_key_fires_once_and_its_repetition_is_seen(world: World) -> None:
+    await _poll(world, lambda: Fire({"n": 1}, key="order-7"), times=2)
+    assert len(world.runs.started) == 1
+    assert world.statuses() == ["completed", "skipped"]
+    assert "'order-7' has fired already" in world.events()[0]["error"]
+
+
+async def test_a_cursor_is_there_next_time(world: World) -> None:
+    seen: list[Any] = []
+
+    def poll(ctx: PollContext) -> None:
+        seen.append((ctx.cursor, ctx.scheduled_for))
+        ctx.cursor = {"page": len(seen)}
+
+    await _poll(world, poll, times=2)
+    assert seen == [(None, T0 + MINUTE), ({"page": 1}, T0 + 2 * MINUTE)]
+
+
+@pytest.mark.parametrize("answer", [pytest.param(0, id="zero"), pytest.param("text", id="a text")])
+async def test_what_is_no_answer_is_an_error(world: World, answer: object) -> None:
+    await _poll(world, lambda: answer)
+    assert world.runs.started == []
+    assert "return None, a dict" in world.events()[0]["error"]
+
+
+async def test_what_raises_is_an_event_and_asked_again_at_the_next_slot_only(world: World) -> None:
+    asked: list[int] = []
+
+    def poll() -> None:
+        asked.append(1)
+        raise OSError("no network")
+
+    await _poll(world, poll)
+    for _ in range(5):
+        world.clock.forward(timedelta(seconds=1))
+        await world.manager.tick()
+    assert len(asked) == 1
+    assert "OSError: no network" in world.events()[0]["error"]
+
+
+async def test_one_that_hangs_ends_with_its_time_out(world: World) -> None:
+    stuck = threading.Event()
+    await _poll(world, lambda: stuck.wait(10), timeout=0.05)
+    stuck.set()
+    assert "had not answered after 0.05 s" in world.events()[0]["error"]
+
+
+async def test_a_slow_function_never_blocks_the_loop(world: World) -> None:
+    gaps: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - before)
+
+    watching = asyncio.create_task(watch())
+    await _poll(world, lambda: time.sleep(0.4))
+    watching.cancel()
+    assert len(gaps) > 20
+    assert max(gaps) < 0.3
