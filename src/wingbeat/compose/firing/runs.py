@@ -62,7 +62,9 @@ class DagRuns:
         )
 
     async def resume(self, start: Start) -> Outcome:
-        return await self._runner(self._namespace.get_as_dag(start.dag_nsref)).restart(start.run_id)
+        return await self._runner(self._namespace.get_as_dag(start.dag_nsref)).restart(
+            start.run_id, scheduled_for=start.scheduled_for
+        )
 
     def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
         dag = self._namespace.get_as_dag(dag_nsref)

@@ -68,9 +68,12 @@ class Scheduler:
         """Wait for the fires that are going on; those that take longer are given back."""
         if not self._tasks:
             return
-        _, late = await asyncio.wait(set(self._tasks), timeout=timeout)
-        for task in late:
-            task.cancel()
+        try:
+            await asyncio.wait(set(self._tasks), timeout=timeout)
+        finally:
+            late = list(self._tasks)
+            for task in late:
+                task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
     async def _look_or_log(self) -> datetime | None:
