@@ -149,3 +149,27 @@ async def test_runs_without_a_limit_cost_one_look_more_whatever_waits_elsewhere(
     # Each of the two looks with its plan, and the update.
     assert statements == 5
     assert re.search(r"queue_waiting\b", plans[-1])
+
+
+async def test_what_waits_in_queues_that_a_node_does_not_serve_is_not_looked_at(
+    database: Database, database_url: str
+) -> None:
+    await add(database, [entry(f"r{number}", lane="gpu") for number in range(2000)])
+    await add(database, [entry("night", lane="night"), entry("day")])
+
+    async def body(tx: Transaction) -> list[str]:
+        explained: Any = Explained(tx, sqlite=not database_url.startswith("postgres"))
+        if not explained._sqlite:
+            await tx.execute("ANALYZE queue")
+        assert await claims.next_available_at(explained, ("cellar",)) is None
+        assert await claims.next_available_at(explained, ("cellar", "night")) == T0
+        assert await claims.next_available_at(explained) == T0
+        found = await claims.claim(explained, "n1", 5, lanes=("night", ""))
+        assert [each.attempt.action.run.name for each in found] == ["night", "day"]
+        return explained.plans
+
+    plans = await database.write(body)
+    for plan in plans[:3]:
+        assert "queue_available" in plan, plan
+    for plan in plans[-2:]:
+        assert "queue_waiting_by_lane" in plan, plan

@@ -12,7 +12,7 @@ from datetime import datetime
 from wingbeat.core.ids import RunId
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Row, Transaction, maybe_moment, placeholders, to_micros
-from wingbeat.store.queue import CAN_BE_CLAIMED, COLUMNS, Entry, entry_of
+from wingbeat.store.queue import BY_TIME, CAN_BE_CLAIMED, COLUMNS, Entry, entry_of
 
 _ORDER = "q.priority DESC, q.turn, q.available_at, q.project, q.domain, q.run, q.action"
 _BUSY = """
@@ -42,8 +42,10 @@ async def next_available_at(tx: Transaction, lanes: Sequence[str] = ()) -> datet
     """When the first of the waiting entries may be claimed. Who waits for others of its run waits for no time."""
     row = await tx.fetchrow(
         f"""
-        SELECT min(available_at) AS first FROM queue q
-         WHERE {CAN_BE_CLAIMED} AND (action_limit = 0 OR available_at > $1){_among(lanes, 2)}
+        {_served(lanes, 2)}
+        SELECT min((SELECT min(q.available_at) FROM queue q
+                     WHERE {BY_TIME} AND q.lane = l.lane AND (action_limit = 0 OR q.available_at > $1))) AS first
+          FROM l
         """,
         to_micros(tx.now),
         *lanes,
@@ -51,18 +53,25 @@ async def next_available_at(tx: Transaction, lanes: Sequence[str] = ()) -> datet
     return maybe_moment(row["first"]) if row else None
 
 
-async def _unlimited(tx: Transaction, limit: int, lanes: Sequence[str]) -> Sequence[Row]:
+async def _unlimited(tx: Transaction, limit: int, lanes: Sequence[str]) -> list[Row]:
+    """Of each of the lanes up to `limit`; without lanes, of all together."""
+    if not lanes:
+        return list(await _first(tx, limit))
+    return [row for lane in lanes for row in await _first(tx, limit, lane)]
+
+
+async def _first(tx: Transaction, limit: int, *lane: str) -> Sequence[Row]:
     return await tx.fetch(
         f"""
         SELECT {COLUMNS}
           FROM queue q
-         WHERE {CAN_BE_CLAIMED} AND action_limit = 0 AND q.available_at <= $1{_among(lanes, 3)}
+         WHERE {CAN_BE_CLAIMED} AND action_limit = 0 AND q.available_at <= $1{" AND q.lane = $3" if lane else ""}
          ORDER BY {_ORDER}
          LIMIT $2{tx.skip_locked}
         """,
         to_micros(tx.now),
         limit,
-        *lanes,
+        *lane,
     )
 
 
@@ -131,6 +140,19 @@ async def _of_run(tx: Transaction, run: RunId, room: int, lanes: Sequence[str]) 
         room,
         *lanes,
     )
+
+
+def _served(lanes: Sequence[str], first: int) -> str:
+    """The lanes, or all in which something waits, one look into an index for each, as the table `l`."""
+    if lanes:
+        return f"WITH l (lane) AS (VALUES {', '.join(f'(${first + n})' for n in range(len(lanes)))})"
+    return f"""
+        WITH RECURSIVE l (lane) AS (
+            SELECT min(lane) FROM queue WHERE {BY_TIME}
+             UNION ALL
+            SELECT (SELECT min(q.lane) FROM queue q WHERE {BY_TIME} AND q.lane > l.lane)
+              FROM l WHERE l.lane IS NOT NULL)
+    """
 
 
 def _among(lanes: Sequence[str], first: int) -> str:

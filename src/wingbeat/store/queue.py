@@ -21,6 +21,8 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """What is available then is waited for and cannot be claimed: somebody else will say when it goes on."""
 CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000"
 """At some time: the words of the indexes, which only have entries that wait for a time before `NEVER`."""
+BY_TIME = f"{CAN_BE_CLAIMED} AND token >= 0"
+"""The same: the words of the index by lane and time, which is for nothing else."""
 TURN_MICROS = 1_000_000
 """Between two entries of one run."""
 _TYPES = {
@@ -151,7 +153,7 @@ async def waiting_by_lane(tx: Transaction) -> list[tuple[str, int]]:
     """How many entries may be claimed now and are not, by lane; the fullest first."""
     rows = await tx.fetch(
         f"""
-        SELECT lane, count(*) AS waiting FROM queue WHERE {CAN_BE_CLAIMED} AND available_at <= $1
+        SELECT lane, count(*) AS waiting FROM queue WHERE {BY_TIME} AND available_at <= $1
          GROUP BY lane ORDER BY waiting DESC, lane
         """,
         to_micros(tx.now),

@@ -24,3 +24,11 @@ SELECT split_part(a.related_run, '/', 1),
 -- No row in a database that began with all of this.
 CREATE TABLE upload_use_since (at BIGINT NOT NULL);
 INSERT INTO upload_use_since (at) SELECT CAST(extract(epoch FROM now()) * 1000000 AS BIGINT) WHERE EXISTS (SELECT 1 FROM task_spec);
+
+-- One range for each queue that a node serves: what waits in the others, however much, is not looked at.
+CREATE INDEX queue_waiting_by_lane ON queue (lane, priority DESC, turn, available_at, project, domain, run, action)
+ WHERE node IS NULL AND available_at < 253370764800000000 AND action_limit = 0;
+-- All tokens are 0 or more. Only who looks by time says so: SQLite would take this index for claims, too, and sort.
+DROP INDEX queue_available;
+CREATE INDEX queue_available ON queue (lane, available_at, action_limit)
+ WHERE node IS NULL AND available_at < 253370764800000000 AND token >= 0;
