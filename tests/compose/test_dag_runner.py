@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance, initi
 from wingbeat.compose.dag_runner import DagPause, DagRunner
 from wingbeat.compose.log_context import get_node_run_context
 from wingbeat.compose.namespace import Dag, DagContext, Namespace, inline
+from wingbeat.compose.running.threads import Threads
 from wingbeat.errors import Unavailable
 
 word: ContextVar[str] = ContextVar("word", default="unset")
@@ -101,6 +103,15 @@ async def test_independent_threads_run_at_the_same_time() -> None:
     for number in range(12):
         dag.node(meet, label=str(number))
     assert (await dag()).status == "completed"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_node_that_exits_its_thread_takes_none_from_others() -> None:
+    threads = Threads(most=1)
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            await threads.run(lambda: sys.exit(3))
+    assert await threads.run(lambda: 5) == 5
 
 
 async def test_the_loop_goes_on_while_a_node_is_in_a_thread() -> None:

@@ -7,14 +7,15 @@ does not keep the process from ending.
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 
 MOST_THREADS = 64
-_Work = tuple["Future[Any]", Callable[[], Any]]
+_Work = Callable[[], None]
 
 
 class Threads:
@@ -27,27 +28,35 @@ class Threads:
 
     async def run(self, call: Callable[[], Any]) -> Any:
         """Call it with a copy of the context variables; raises what it raises."""
-        context = copy_context()
-        return await asyncio.wrap_future(self._submit(lambda: context.run(call)))
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Any] = loop.create_future()
+        self._submit(partial(_call, loop, ended, partial(copy_context().run, call)))
+        return await ended
 
-    def _submit(self, call: Callable[[], Any]) -> "Future[Any]":
-        future: Future[Any] = Future()
+    def _submit(self, work: _Work) -> None:
         with self._lock:
             self._busy += 1
-            if self._busy > self._started and self._started < self._most:
-                self._started += 1
-                Thread(target=self._work, name=f"compose-node-{self._started}", daemon=True).start()
-        self._waiting.put((future, call))
-        return future
+            self._start_if_needed()
+        self._waiting.put(work)
+
+    def _start_if_needed(self) -> None:
+        if self._busy > self._started and self._started < self._most:
+            self._started += 1
+            Thread(target=self._work, name="compose-node", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            future, call = self._waiting.get()
-            if future.set_running_or_notify_cancel():
-                _settle(future, call)
-            del future, call
+        try:
+            while True:
+                work = self._waiting.get()
+                work()
+                del work
+                with self._lock:
+                    self._busy -= 1
+        finally:  # the work ended its thread, as SystemExit does
             with self._lock:
                 self._busy -= 1
+                self._started -= 1
+                self._start_if_needed()
 
 
 def threads() -> Threads:
@@ -55,15 +64,39 @@ def threads() -> Threads:
     return _of_process[0]
 
 
-def _settle(future: "Future[Any]", call: Callable[[], Any]) -> None:
+def _call(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[Any]", call: Callable[[], Any]) -> None:
+    if ended.cancelled():
+        return
     try:
-        future.set_result(call())
+        result = call()
     except StopIteration as error:  # which no future can carry
-        future.set_exception(RuntimeError(f"the node raised StopIteration: {error}"))
+        _tell(loop, ended, error=RuntimeError(f"the node raised StopIteration: {error}"))
     except BaseException as error:
-        future.set_exception(error)
+        _tell(loop, ended, error=error)
         if not isinstance(error, Exception):
             raise
+    else:
+        _tell(loop, ended, result)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    ended: "asyncio.Future[Any]",
+    result: Any = None,
+    *,
+    error: BaseException | None = None,
+) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(_settle, ended, result, error)
+
+
+def _settle(ended: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if ended.cancelled():
+        return
+    if error is None:
+        ended.set_result(result)
+    else:
+        ended.set_exception(error)
 
 
 def _forget_those_of_the_parent() -> None:
