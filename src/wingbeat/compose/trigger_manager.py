@@ -138,7 +138,7 @@ class TriggerManager:
             lambda tx: ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
         )
         self._fires.inputs[tick.event_id] = inputs
-        outcome = await self._fires.carry_out(tick)
+        outcome = await self._fires.carry_out(tick, activation=activation)
         if outcome is None:
             raise TimeoutError(f"trigger {name!r}: its run had not ended after {definition.timeout}")
         return outcome

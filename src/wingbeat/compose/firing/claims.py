@@ -32,7 +32,7 @@ Definitions = Callable[[Activation], TriggerDef]
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    begun: list[Tick]
+    begun: list[tuple[Tick, Activation]]
     """Nobody had them before."""
     taken: list[Tick]
     """Their next attempt is due, or who had them is gone."""
@@ -41,10 +41,10 @@ class Claimed:
 
 def claim_due(tx: Transaction, now: datetime, *, by: Claimant, definitions: Definitions) -> Claimed:
     taken = _take_over(tx, now, by=by)
-    begun: list[Tick] = []
+    begun: list[tuple[Tick, Activation]] = []
     for activation in activations.due(tx, now, limit=MOST_TRIGGERS):
         try:
-            begun += _claim(tx, activation, definitions(activation), now, by=by)
+            begun += [(tick, activation) for tick in _claim(tx, activation, definitions(activation), now, by=by)]
         except (InvalidArgument, ValueError) as error:
             _leave_alone(tx, activation, now, error)
     looks = [at for at in (activations.next_due(tx), ticks.next_expiry(tx)) if at is not None]

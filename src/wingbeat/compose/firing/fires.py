@@ -53,11 +53,13 @@ class Fires:
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Of fires of this process, as Python has them; by event id."""
 
-    async def carry_out(self, tick: Tick, *, again: bool = False) -> Outcome | None:
+    async def carry_out(
+        self, tick: Tick, *, again: bool = False, activation: Activation | None = None
+    ) -> Outcome | None:
         """`again`: whoever had it before may have begun. None when no run came of it."""
         self.leases.hold(tick.event_id)
         try:
-            activation = await self.file.aread(lambda tx: activations.get(tx, tick.trigger_name))
+            activation = activation or await self.file.aread(lambda tx: activations.get(tx, tick.trigger_name))
             if activation is None:
                 await self._finish(tick, "failed", f"trigger {tick.trigger_name!r} is gone")
                 return None
@@ -90,12 +92,12 @@ class Fires:
         begun = await self.file.awrite(
             lambda tx: checks.settle(tx, tick, activation, answer, cursor=cursor, by=self.by, now=self.clock())
         )
-        outcomes = await asyncio.gather(*(self._carry_out_answer(each, fire) for each, fire in begun))
+        outcomes = await asyncio.gather(*(self._carry_out_answer(each, fire, activation) for each, fire in begun))
         return next((outcome for outcome in outcomes if outcome is not None), None)
 
-    async def _carry_out_answer(self, tick: Tick, fire: Fire) -> Outcome | None:
+    async def _carry_out_answer(self, tick: Tick, fire: Fire, activation: Activation) -> Outcome | None:
         self.inputs[tick.event_id] = fire.payload
-        return await self.carry_out(tick)
+        return await self.carry_out(tick, activation=activation)
 
     async def _run(self, tick: Tick, activation: Activation, *, again: bool) -> Outcome | None:
         definition = self.definitions(activation)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from wingbeat.compose.dag_nodes import source_inputs
 from wingbeat.compose.firing.answers import TriggerTime
+from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.registry import Namespace
 from wingbeat.compose.trigger_defs import TriggerDef
 
@@ -50,9 +51,11 @@ class DagRuns:
     def __init__(self, namespace: Namespace, provenance: Any) -> None:
         self._namespace = namespace
         self._provenance = provenance
+        self._around: dict[str, tuple[NamespaceNode, Any]] = {}
+        """DAGs around callables, made once for each node."""
 
     async def run(self, start: Start) -> Outcome:
-        dag = self._namespace.get_as_dag(start.dag_nsref)
+        dag = self._dag(start.dag_nsref)
         return await self._runner(dag).run(
             source_inputs=source_inputs(dag, start.inputs),
             dag_nsref=start.dag_nsref,
@@ -62,14 +65,17 @@ class DagRuns:
         )
 
     async def resume(self, start: Start) -> Outcome:
-        return await self._runner(self._namespace.get_as_dag(start.dag_nsref)).restart(
-            start.run_id, scheduled_for=start.scheduled_for
-        )
+        return await self._runner(self._dag(start.dag_nsref)).restart(start.run_id, scheduled_for=start.scheduled_for)
 
     def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
-        dag = self._namespace.get_as_dag(dag_nsref)
-        dag.validate()
-        source_inputs(dag, inputs)
+        source_inputs(self._dag(dag_nsref), inputs)
+
+    def _dag(self, dag_nsref: str) -> Any:
+        node = self._namespace.get(dag_nsref)
+        known = self._around.get(dag_nsref)
+        if known is None or known[0] is not node:
+            self._around[dag_nsref] = known = (node, self._namespace.get_as_dag(dag_nsref))
+        return known[1]
 
     def _runner(self, dag: Any) -> Any:
         return import_module("wingbeat.compose.dag_runner").DagRunner(dag, provenance=self._provenance)

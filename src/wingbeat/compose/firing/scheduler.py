@@ -49,8 +49,8 @@ class Scheduler:
         """Claim what is due at `now`, and begin it."""
         fires = self._fires
         claimed = await fires.file.awrite(lambda tx: claim_due(tx, now, by=fires.by, definitions=fires.definitions))
-        for tick in claimed.begun:
-            _spawned(self._tasks, fires.carry_out(tick))
+        for tick, activation in claimed.begun:
+            _spawned(self._tasks, fires.carry_out(tick, activation=activation))
         for tick in claimed.taken:
             _spawned(self._tasks, fires.carry_out(tick, again=tick.status == "running"))
         return claimed
