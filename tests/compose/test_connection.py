@@ -241,6 +241,7 @@ def test_parent_and_child_of_a_fork_both_go_on(file: File) -> None:
     file.write(lambda tx: add(tx, "before"))
     child = os.fork()
     if child == 0:
+        signal.alarm(30)  # nobody else ends it when it waits for ever
         done = file.write(lambda tx: add(tx, "child")) and file.read(count)
         os._exit(0 if done else 1)
     file.write(lambda tx: add(tx, "parent"))

@@ -429,6 +429,7 @@ def test_a_child_of_a_fork_keeps_its_own_runs_going(path: Path) -> None:
     provenance.create_run("parent", "etl:pipeline", {})
     child = os.fork()
     if child == 0:
+        signal.alarm(30)  # nobody else ends it when it waits for ever
         provenance.create_run("child", "etl:pipeline", {})
         os._exit(0)
     os.waitpid(child, 0)
