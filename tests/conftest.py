@@ -1,7 +1,7 @@
 """Fixtures of the whole suite: a clock that tests move, and every database that the product runs on."""
 
 from collections.abc import AsyncGenerator, Generator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from tests.postgresql import postgresql_server
 from wingbeat.store.database import Database, open_database
 from wingbeat.telemetry import configure_logging
+from wingbeat.testing import FakeClock
 
 configure_logging(json=False, level="WARNING")
 # How long an example takes says how busy the machine is, and no test is about that.
@@ -19,19 +20,6 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any-machine")
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class FakeClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self, now: datetime = T0) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, step: timedelta) -> None:
-        self.now += step
 
 
 @pytest.fixture

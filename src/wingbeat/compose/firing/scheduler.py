@@ -86,6 +86,8 @@ class Scheduler:
 
     async def _sleep_until(self, moment: datetime | None) -> None:
         """Until `moment`, a nudge, another process's change, or a jump of the clock."""
+        if moment is not None and moment <= self._clock():
+            return
         edition = await self._edition()
         while not self._stopping:
             before, began = self._clock(), time.monotonic()
