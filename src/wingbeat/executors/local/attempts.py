@@ -73,11 +73,10 @@ class Attempts:
         """Take over what an earlier agent has left."""
         for action in ActionDir.list(self._root):
             try:
-                spec = action.spec()
-            except (OSError, ValueError):
+                self._drive(action, action.spec())
+            except (OSError, ValueError, LookupError, TypeError, AttributeError):
+                # What somebody has written there by hand may be any JSON.
                 log.exception("unreadable attempt left alone: path=%s", action.path)
-                continue
-            self._drive(action, spec)
 
     async def launch(self, spec: Spec) -> None:
         key = spec.launch.key
@@ -142,10 +141,10 @@ class Attempts:
             del self._accepting[spec.launch.key]
 
     def _drive(self, action: ActionDir, spec: Spec) -> None:
+        outcome = action.exit()
         status = Status(key=spec.launch.key, phase=ExecutionPhase.PENDING, worker=os.uname().nodename, rev=1)
         attempt = _Attempt(action, status, LogIndex(action))
         self._attempts[spec.launch.key] = attempt
-        outcome = action.exit()
         if outcome is not None:
             self._exited(attempt, outcome)
             return
