@@ -172,3 +172,17 @@ async def test_a_node_that_took_too_long_does_not_put_off_the_try_of_another(
     await database.write(lambda tx: webhooks.claim(tx, 9, lease=LEASE))
     await database.write(lambda tx: webhooks.retry(tx, late, at=clock() + HOUR))
     assert await database.read(webhooks.next_at) == clock() + LEASE
+
+
+async def test_a_delivery_that_fails_in_a_way_nobody_thought_of_fails_no_other(database: Database) -> None:
+    await enqueue(database, ActionId(RUN, "c2"))
+    told: list[str] = []
+
+    async def post(letter: Letter) -> int:
+        if letter.key.endswith("c1"):
+            raise RuntimeError("surprise")
+        told.append(letter.key)
+        return 204
+
+    assert await Notifier(database, post, CALLBACKS).tick() == LEASE.total_seconds()
+    assert [key.rsplit("/", 1)[-1] for key in told] == ["c2"]

@@ -11,7 +11,7 @@ from tests.loops.node import OneNode, blobs_in
 from tests.queued_runs import attempt_key, root, run_of, task_spec
 from wingbeat.core.action import Phase
 from wingbeat.core.timer import Timeouts, Timer
-from wingbeat.loops.timekeeper import BATCH, MOST_WAITS, Timekeeper
+from wingbeat.loops.timekeeper import BATCH, MOST_WAITS, RETRY_SECONDS, Timekeeper
 from wingbeat.operations import runs, timeouts
 from wingbeat.store import tasks, timers
 from wingbeat.store.changes import TIMERS
@@ -135,3 +135,21 @@ async def test_timers_go_off_though_the_executor_stays_away(database: Database, 
         assert await timekeeper.tick() == 1
     assert await timekeeper.tick() is None
     assert await phase(database, "r0") is Phase.TIMED_OUT
+
+
+async def test_timers_that_keep_failing_hold_up_none_behind_them(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await start_runs(database, *[Timeouts(queued=SECOND)] * BATCH, Timeouts(queued=2 * SECOND))
+    expire = timeouts.expire
+
+    async def failing(tx: Transaction, timer: Timer) -> bool:
+        if timer.attempt.action.run.name != f"r{BATCH}":
+            raise RuntimeError("surprise")
+        return await expire(tx, timer)
+
+    monkeypatch.setattr(timeouts, "expire", failing)
+    clock.forward(5 * SECOND)
+    timekeeper = Timekeeper(database)
+    assert [await timekeeper.tick(), await timekeeper.tick()] == [0.0, RETRY_SECONDS]
+    assert await phase(database, f"r{BATCH}") is Phase.TIMED_OUT

@@ -67,6 +67,22 @@ async def test_uploads_of_before_uses_were_known_stay(database: Database, blobs:
     assert await left(blobs) == {"p/d/older"}
 
 
+async def test_an_upload_that_cannot_be_removed_holds_up_no_other(
+    database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = blobs.delete
+
+    async def refuse(key: str) -> None:
+        if "/stuck/" in key:
+            raise PermissionError(key)
+        await delete(key)
+
+    monkeypatch.setattr(blobs, "delete", refuse)
+    await upload(blobs, "uploads/p/d/old/code.tgz", "uploads/p/d/stuck/code.tgz", "uploads/p/d/third/code.tgz")
+    await sweeper(database, blobs).tick()
+    assert await left(blobs) == {"p/d/stuck"}
+
+
 async def test_two_days_are_the_least(database: Database, blobs: Blobs) -> None:
     await upload(blobs, "uploads/p/d/one/code.tgz", age=DAY)
     await UploadSweeper(database, blobs, age=timedelta(seconds=1), node="n1", metrics=Metrics()).tick()

@@ -39,7 +39,10 @@ class Notifier:
     async def tick(self) -> float | None:
         """One try at those that are due, up to a bound: what becomes due meanwhile waits for the slowest answer."""
         deliveries = await self._database.write(lambda tx: stored.claim(tx, AT_ONCE, lease=LEASE))
-        await asyncio.gather(*(self._deliver(each) for each in deliveries))
+        results = await asyncio.gather(*map(self._deliver, deliveries), return_exceptions=True)
+        for error in (result for result in results if isinstance(result, BaseException)):
+            # It is tried again when its lease is over.
+            log.warning("delivery not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
         return await self._database.read(_pause)
 
     async def _deliver(self, delivery: Delivery) -> None:

@@ -14,6 +14,7 @@ from wingbeat.store.database import Database, Transaction
 
 BATCH = 32
 """Timers that go off side by side, each in its own transaction: one that cannot be dealt with holds up no other."""
+MOST_PUT_OFF = 1000
 RETRY_SECONDS = 1.0
 MOST_WAITS = 30
 """Seconds after a start, at most, until timers go off all the same."""
@@ -29,18 +30,29 @@ class Timekeeper:
         self._database = database
         self._caught_up = caught_up
         self._waits = 0
+        self._put_off: set[Timer] = set()
+        """Those that could not be dealt with: the ones behind them have their turn first."""
 
     async def tick(self) -> float | None:
         """Returns the seconds until the next timer is due, or None: when one is added."""
         if self._waits < MOST_WAITS and not self._caught_up():
             self._waits += 1
             return RETRY_SECONDS
-        due = await self._database.read(lambda tx: timers.due(tx, BATCH))
+        found = await self._database.read(lambda tx: timers.due(tx, BATCH + len(self._put_off)))
+        due = [timer for timer in found if timer not in self._put_off]
         results = await asyncio.gather(*map(self._expire, due), return_exceptions=True)
-        failed = [result for result in results if isinstance(result, BaseException)]
-        for error in failed:
-            log.warning("timer not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error)
-        return RETRY_SECONDS if failed else await self._database.read(_seconds_to_next)
+        for timer, error in zip(due, results, strict=True):
+            if isinstance(error, BaseException):
+                self._put_off.add(timer)
+                log.warning(
+                    "timer not settled", error=str(error), exc_info=not isinstance(error, Unavailable) and error
+                )
+        if not self._put_off:
+            return await self._database.read(_seconds_to_next)
+        if len(due) == BATCH and len(self._put_off) < MOST_PUT_OFF:
+            return 0.0
+        self._put_off.clear()
+        return RETRY_SECONDS
 
     async def _expire(self, timer: Timer) -> None:
         if await self._database.write(lambda tx: timeouts.expire(tx, timer)):

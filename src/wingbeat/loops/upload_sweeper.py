@@ -10,10 +10,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+
 from wingbeat.blobs.blob import Blob
 from wingbeat.blobs.store import Blobs
 from wingbeat.core.uploads import UPLOADS, folder_of
-from wingbeat.errors import NotFound
+from wingbeat.errors import NotFound, Unavailable, WingbeatError
 from wingbeat.store import leases, upload_uses
 from wingbeat.store.database import Database, Transaction
 from wingbeat.telemetry import Metrics
@@ -26,6 +28,9 @@ FOLDERS = 100
 """Looked up at a time."""
 YOUNGEST = timedelta(days=2)
 """The SDK remembers for a day what it has uploaded, and then speaks of it without uploading it again."""
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -87,12 +92,21 @@ class UploadSweeper:
         folders = [upload.folder for upload in batch]
         base_uri = self._blobs.base_uri
         used = await self._database.read(lambda tx: upload_uses.used(tx, folders, base_uri=base_uri))
-        gone = [upload for upload in batch if upload.folder not in used]
-        for upload in gone:
-            for blob in upload.blobs:
-                await self._remove(blob.key, before)
+        gone = [upload for upload in batch if upload.folder not in used and await self._removed(upload, before)]
         holders = [upload_uses.of_upload(f"{UPLOADS}/{upload.folder}") for upload in gone]
         await self._database.write(lambda tx: upload_uses.forget(tx, holders))
+
+    async def _removed(self, upload: _Upload, before: datetime) -> bool:
+        """Whether it could be removed: one that cannot be holds up no other. Raises Unavailable."""
+        try:
+            for blob in upload.blobs:
+                await self._remove(blob.key, before)
+        except Unavailable:
+            raise
+        except (OSError, WingbeatError) as error:
+            log.warning("upload not removed", folder=upload.folder, error=str(error))
+            return False
+        return True
 
     async def _remove(self, key: str, before: datetime) -> None:
         """Unless it was uploaded again since."""
