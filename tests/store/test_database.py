@@ -6,11 +6,17 @@ import pytest
 
 from tests.conftest import T0, FakeClock
 from wingbeat.errors import Conflict, StartError, Unavailable
-from wingbeat.store import postgresql
+from wingbeat.store import postgresql, tasks
 from wingbeat.store.changes import EVERYTHING, Changes
 from wingbeat.store.database import Database, Row, Transaction, from_micros, open_database, to_micros, without_password
 
 KEY = {"name": "text", "value": "bytea", "created_at": "bigint"}
+
+TASK = """
+    INSERT INTO task (project, domain, name, version, type, environment, function_name, short_name, env_description,
+                      short_description, entrypoint, spec_digest, deployed_by, created_at, updated_at)
+    VALUES ('p', 'd', 't', 'v', '', '', '', '', '', '', $1, 'd', '', 0, 0)
+"""
 
 
 async def add(tx: Transaction, *names: str) -> None:
@@ -222,6 +228,34 @@ async def test_a_database_that_cannot_be_used_says_why_in_one_line(url: str) -> 
         await open_database(url)
     assert "\n" not in str(raised.value)
     assert "database" in str(raised.value)
+
+
+async def test_what_others_remove_while_it_is_spoken_of_is_written_anew(database: Database) -> None:
+    if not database.shared:
+        pytest.skip("SQLite has one writer")
+    seen, removed = asyncio.Event(), asyncio.Event()
+
+    async def deploy(tx: Transaction) -> None:
+        await tasks.put_spec(tx, "d", b"spec")
+        seen.set()
+        await removed.wait()
+        await tx.execute(TASK, False)
+
+    await database.write(lambda tx: tasks.put_spec(tx, "d", b"spec"))
+    deploying = asyncio.create_task(database.write(deploy))
+    await seen.wait()
+    await database.write(lambda tx: tx.execute("DELETE FROM task_spec"))
+    removed.set()
+    await deploying
+    assert await database.read(lambda tx: tasks.spec(tx, "d")) == b"spec"
+
+
+async def test_what_is_never_there_is_a_conflict(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not database.shared:
+        pytest.skip("SQLite has one writer")
+    monkeypatch.setattr(postgresql, "MAX_TRIES", 2)
+    with pytest.raises(Conflict, match="was removed at the same time"):
+        await database.write(lambda tx: tx.execute(TASK, False))
 
 
 def test_times_are_exact_microseconds() -> None:

@@ -21,7 +21,7 @@ from wingbeat.store.pending import Insert, statement
 T = TypeVar("T")
 
 MAX_TRIES = 8
-"""Runs of one body before a serialisation failure or deadlock reaches the caller."""
+"""Runs of one body before what others did at the same time reaches the caller."""
 TRANSACTION_SECONDS = 90.0
 """No transaction takes longer, whatever the server's settings are. A clock for each statement cost a twentieth."""
 _BEGIN_WRITE = (
@@ -32,6 +32,8 @@ _BEGIN_READ = (
     f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {1000 * READ_SECONDS:.0f};"
     " SET LOCAL idle_in_transaction_session_timeout = '30s'"
 )
+_PASSING = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.ForeignKeyViolationError)
+"""What the next try hardly ever meets: others, who may have removed a row that this one has just seen."""
 _MIGRATION_LOCK = 0x77696E67  # "wing"
 
 
@@ -105,9 +107,9 @@ class PostgresqlDatabase:
         for tries in range(1, MAX_TRIES + 1):
             try:
                 result, topics = await self._try_write(body)
-            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
+            except _PASSING as error:
                 if tries == MAX_TRIES:
-                    raise Unavailable("the database is busy: try again") from error
+                    raise _translate(error) from error
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**tries))
             else:
                 self._notifications.send(unique(topics))
@@ -146,7 +148,7 @@ class PostgresqlDatabase:
                     # A statement may be under way, so no further one can be sent: the server rolls back by itself.
                     connection.terminate()
                     raise
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+        except _PASSING:
             raise
         except FAULTS as error:
             raise _translate(error) from error
@@ -208,6 +210,10 @@ def _translate(error: Exception) -> Exception:
             return Unstorable("a text holds a NUL character, which cannot be stored")
         case asyncpg.DataError() if "out of int64 range" in str(error):
             return Unstorable("a number is beyond 63 bits and cannot be stored")
+        case asyncpg.ForeignKeyViolationError():
+            return Conflict("what this speaks of was removed at the same time: read again and retry")
+        case asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
+            return Unavailable("the database is busy: try again")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return Unavailable("the database is busy: try again")
         case (
