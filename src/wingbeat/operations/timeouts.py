@@ -4,7 +4,6 @@ The codes are those by which the SDK picks the exception that the parent, or the
 """
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, after
@@ -48,14 +47,14 @@ async def _queued_too_long(tx: Transaction, timer: Timer, entry: Entry, action: 
     """Another attempt would wait in the same place: the action is over, whatever retries it has."""
     if entry.attempt != timer.attempt or action.phase not in actions.WAITING:
         return False
-    message = f"no node took the action within {_words(action.timeouts.queued)}, its max_queued_time"
+    message = f"no node took the action within {action.timeouts.queued}, its max_queued_time"
     await _end(tx, entry, action, _failure(QUEUED_TOO_LONG, message))
     return True
 
 
 async def _ran_too_long(tx: Transaction, timer: Timer, entry: Entry, action: Action) -> bool:
     """The attempt has failed as by an error of its own, and is tried again where its task asks for that."""
-    message = f"the attempt ran longer than {_words(action.timeouts.runtime)}, its max_runtime"
+    message = f"the attempt ran longer than {action.timeouts.runtime}, its max_runtime"
     failure = _failure(RAN_TOO_LONG, message, retryable=True)
     template = parse(await tasks.spec(tx, action.task.spec_digest) or b"")
     retries = actions.NO_RETRIES if isinstance(template, Failure) else template.retries
@@ -63,7 +62,7 @@ async def _ran_too_long(tx: Transaction, timer: Timer, entry: Entry, action: Act
 
 
 async def _deadline_passed(tx: Transaction, entry: Entry, action: Action) -> bool:
-    message = f"the action was not over within {_words(action.timeouts.deadline)}, its deadline"
+    message = f"the action was not over within {action.timeouts.deadline}, its deadline"
     await _end(tx, entry, action, _failure(DEADLINE_PASSED, message))
     return True
 
@@ -95,7 +94,3 @@ async def _unbegun(tx: Transaction, entry: Entry, action: Action) -> Attempt:
 
 def _failure(code: str, message: str, *, retryable: bool = False) -> Failure:
     return Failure(code, ErrorKind.USER, message, retryable)
-
-
-def _words(bound: timedelta | None) -> str:
-    return str(bound)

@@ -1,8 +1,8 @@
 """Which of the waiting entries of `queue` a node holds next: the most urgent first, then those whose turn it is.
 
-Runs with a limit are counted under the lock of their own row, which is taken for nothing else and before any entry:
-so however many nodes claim at once, no limit is passed. Who waits for children is not counted. The other runs are not
-touched by any of this.
+Runs with a limit are counted under the lock of their own row, which is taken before any entry: so however many nodes
+claim at once, no limit is passed. Besides, only who begins to read a run's files, and its pruner, lock that row. Who
+waits for children is not counted. The other runs are not touched by any of this.
 """
 
 from collections.abc import Sequence

@@ -61,7 +61,10 @@ async def _rows(
     if not latest:
         return []
     args = Arguments()
-    found = ", ".join(f"({_marks(key, args)}, {at}, {phase})" for key, (at, phase) in latest.items())
+    found = ", ".join(
+        f"({_marks(key, args)}, CAST({args.add(at)} AS BIGINT), CAST({args.add(phase)} AS BIGINT))"
+        for key, (at, phase) in latest.items()
+    )
     then = "{0}.phase = k.phase AND {0}.created_at = k.created_at"
     return await tx.fetch(
         f"""
