@@ -46,7 +46,7 @@ class _Recording:
     def __init__(self, tx: Transaction, statements: dict[str, Sequence[Argument]]) -> None:
         self._tx = tx
         self._statements = statements
-        self.now = tx.now
+        self.now, self.settled = tx.now, tx.settled
         self.for_update, self.for_share, self.skip_locked = tx.for_update, tx.for_share, tx.skip_locked
 
     async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:

@@ -65,8 +65,8 @@ class FaultyTransaction:
         self._tx = tx
         self._fault = fault
         self._left = fault.statements
-        self.now, self.for_update, self.skip_locked = tx.now, tx.for_update, tx.skip_locked
-        self.for_share = tx.for_share
+        self.now, self.settled, self.for_share = tx.now, tx.settled, tx.for_share
+        self.for_update, self.skip_locked = tx.for_update, tx.skip_locked
 
     async def fetch(self, sql: str, *args: Argument) -> Sequence[Row]:
         self._count()
