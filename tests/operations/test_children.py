@@ -11,12 +11,12 @@ from wingbeat.core.child import TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.errors import AlreadyExists, Conflict, NotFound
-from wingbeat.operations import actions, children, ending, runs
+from wingbeat.operations import actions, children, ending, runs, waits
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
 from wingbeat.store import children as stored_children
-from wingbeat.store import events, nodes, queue
+from wingbeat.store import nodes, queue
 from wingbeat.store.database import Database
 from wingbeat.store.nodes import Node
 from wingbeat.wire import tasks as wire
@@ -189,25 +189,42 @@ async def test_children_wait_in_the_queue_of_their_run_unless_they_name_one(data
     [
         ((), ""),
         (("gpu", ""), ""),
-        (("",), "no node that is alive serves the queue 'gpu': the action waits for one"),
+        (("",), "no node that is alive serves the queue 'gpu'"),
     ],
     ids=["every queue", "this queue", "another queue"],
 )
-async def test_a_queue_that_nobody_serves_is_named_in_the_history(
+async def test_who_waits_in_a_queue_that_nobody_serves_knows_why(
     database: Database, serves: tuple[str, ...], said: str
 ) -> None:
-    node = Node("n1", "host", private_blobs=False, lanes=serves)
-    await database.write(lambda tx: nodes.register(tx, node, timedelta(seconds=60)))
+    await join(database, *serves)
     await database.write(lambda tx: children.enqueue(tx, replace(task_child("c1"), lane="gpu")))
-    (queued,) = await database.read(lambda tx: events.first_entries(tx, ActionId(RUN, "c1")))
-    assert queued.message == said
+    assert await why(database, "c1") == said
 
 
-async def test_a_node_that_is_dead_serves_no_queue(database: Database, clock: FakeClock) -> None:
-    node = Node("n1", "host", private_blobs=False)
-    await database.write(lambda tx: nodes.register(tx, node, timedelta(seconds=60)))
+async def test_why_an_action_waits_is_right_when_nodes_come_and_go(database: Database, clock: FakeClock) -> None:
+    await database.write(lambda tx: children.enqueue(tx, replace(task_child("c1"), lane="gpu")))
+    seen = [await why(database, "c1")]
+    await join(database, "", "gpu")
+    seen.append(await why(database, "c1"))
     clock.forward(timedelta(seconds=60))
-    assert await database.read(lambda tx: nodes.unserved(tx, {"", "gpu"})) == {"gpu"}
+    seen.append(await why(database, "c1"))
+    assert list(map(bool, seen)) == [True, False, True]
+
+
+async def test_while_there_is_no_node_at_all_the_default_queue_counts_as_served(database: Database) -> None:
+    await enqueue(database, "c1")
+    assert await why(database, "c1") == ""
+
+
+async def join(database: Database, *lanes: str) -> None:
+    node = Node("n1", "host", private_blobs=False, lanes=lanes)
+    await database.write(lambda tx: nodes.register(tx, node, timedelta(seconds=60)))
+
+
+async def why(database: Database, name: str) -> str:
+    action = await database.read(lambda tx: stored.find(tx, ActionId(RUN, name)))
+    assert action is not None
+    return await database.read(lambda tx: waits.reason(tx, action))
 
 
 async def test_a_parent_that_waits_holds_no_slot(database: Database) -> None:

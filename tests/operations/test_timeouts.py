@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import T0, FakeClock
 from tests.queued_runs import root, root_of, run_of, task_spec
 from wingbeat.core.action import Attempt, ErrorKind, Failure, Phase, PhaseChange, Success
+from wingbeat.core.cache import CachePolicy
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.core.timer import Timeouts, TimerKind
 from wingbeat.operations import actions, ending, runs, timeouts
@@ -21,10 +22,19 @@ SECOND = timedelta(seconds=1)
 ALL = Timeouts(queued=5 * SECOND, runtime=10 * SECOND, deadline=60 * SECOND)
 
 
-async def start_run(database: Database, bounds: Timeouts, *, retries: int = 0) -> None:
+async def start_run(
+    database: Database,
+    bounds: Timeouts,
+    *,
+    retries: int = 0,
+    name: str = "r",
+    cache: CachePolicy | None = None,
+    lane: str = "",
+) -> None:
     spec = task_spec(retries=retries)
+    run = replace(run_of(name, spec), timeouts=bounds, cache=cache, lane=lane)
     await database.write(lambda tx: tasks.put_spec(tx, digest(spec), spec))
-    await database.write(lambda tx: runs.start(tx, [replace(run_of("r", spec), timeouts=bounds)]))
+    await database.write(lambda tx: runs.start(tx, [run]))
 
 
 async def claim(database: Database) -> Claim:
@@ -160,6 +170,50 @@ async def test_the_wait_of_a_retry_is_counted_from_when_it_may_be_taken(database
     assert await expire_due(database) == []
     clock.forward(SECOND)
     assert await expire_due(database) == [TimerKind.QUEUED]
+
+
+async def test_who_waits_for_the_result_of_another_too_long_is_over(database: Database, clock: FakeClock) -> None:
+    serial = CachePolicy("k", None, serializable=True)
+    await start_run(database, Timeouts(), cache=serial, name="first")
+    await begin(database)
+    await start_run(database, Timeouts(queued=5 * SECOND), cache=serial)
+    clock.forward(4 * SECOND)
+    assert await database.write(lambda tx: actions.claim(tx, "n1", 9)) == []
+    assert await expire_due(database) == []
+    clock.forward(SECOND)
+    assert await expire_due(database) == [TimerKind.QUEUED]
+    (attempt,) = await attempts(database)
+    assert attempt.failure is not None
+    assert attempt.failure.message.startswith("the result that another action computes was not there")
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["and is not taken", "and is taken"])
+async def test_the_heir_of_one_who_computed_has_waited_all_the_time(
+    database: Database, clock: FakeClock, *, taken: bool
+) -> None:
+    serial = CachePolicy("k", None, serializable=True)
+    await start_run(database, Timeouts(), cache=serial, name="first")
+    computing = await begin(database)
+    await start_run(database, Timeouts(queued=5 * SECOND), cache=serial)
+    assert await database.write(lambda tx: actions.claim(tx, "n1", 9)) == []
+    clock.forward(4 * SECOND)
+    no = Failure("ValueError", ErrorKind.USER, "no")
+    await database.write(
+        lambda tx: actions.finished(tx, computing.id, computing.token, no, retries=NO_RETRIES, chance=0)
+    )
+    if taken:
+        await claim(database)
+    clock.forward(SECOND)
+    assert await expire_due(database) == ([] if taken else [TimerKind.QUEUED])
+
+
+async def test_who_times_out_in_a_queue_without_a_node_is_told_so(database: Database, clock: FakeClock) -> None:
+    await start_run(database, Timeouts(queued=5 * SECOND), lane="night")
+    clock.forward(5 * SECOND)
+    assert await expire_due(database) == [TimerKind.QUEUED]
+    (attempt,) = await attempts(database)
+    assert attempt.failure is not None
+    assert attempt.failure.message.endswith("max_queued_time: no node that is alive serves the queue 'night'")
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["in the queue", "on a node"])

@@ -27,9 +27,10 @@ from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.run_service.service import Runs
 from wingbeat.rpc.service import broken_promises
 from wingbeat.rpc.streams import closing
-from wingbeat.store import actions, events
+from wingbeat.store import actions, events, nodes
 from wingbeat.store.changes import EVERYTHING, Changes, run_topic
 from wingbeat.store.database import Database, Transaction
+from wingbeat.store.nodes import Node
 from wingbeat.telemetry import Metrics
 from wingbeat.wire import tasks as task_wire
 
@@ -339,3 +340,18 @@ async def test_what_a_run_does_not_get_stands_in_the_details_of_its_attempt(clie
     details = (await client.get_action_details(pb.GetActionDetailsRequest(action_id=ROOT))).details
     (event,) = details.attempts[0].cluster_events
     assert event.message == "cluster_pool is not supported yet: there are no other clusters"
+
+
+async def test_the_details_say_why_an_action_waits_for_as_long_as_it_does(
+    client: RunServiceClient, database: Database
+) -> None:
+    await client.create_run(changed(CREATE, pb.CreateRunRequest(run_spec=run_pb2.RunSpec(queue="night"))))
+    assert await said(client) == ["no node that is alive serves the queue 'night'"]
+    owl = Node("n1", "host", private_blobs=False, lanes=("night",))
+    await database.write(lambda tx: nodes.register(tx, owl, timedelta(seconds=60)))
+    assert await said(client) == []
+
+
+async def said(client: RunServiceClient) -> list[str]:
+    details = (await client.get_action_details(pb.GetActionDetailsRequest(action_id=ROOT))).details
+    return [event.message for event in details.attempts[0].cluster_events]

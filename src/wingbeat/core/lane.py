@@ -9,4 +9,4 @@ def lane_of(name: str) -> str:
 
 def no_node_for(lane: str) -> str:
     """What those who wait in vain are told."""
-    return f"no node that is alive serves the queue {lane or DEFAULT!r}: the action waits for one"
+    return f"no node that is alive serves the queue {lane or DEFAULT!r}"

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-from wingbeat.core.action import Action, ActionType, Attempt, Phase, PhaseChange
+from wingbeat.core.action import Action, ActionType, Attempt, Phase
 from wingbeat.core.cache import CachePolicy
 from wingbeat.core.child import Child, TaskChild, TraceChild
 from wingbeat.core.ids import ActionId, AttemptId, Scope
-from wingbeat.core.lane import lane_of, no_node_for
+from wingbeat.core.lane import lane_of
 from wingbeat.errors import AlreadyExists, Conflict
 from wingbeat.operations.current import get
+from wingbeat.operations.current import record as record_phase
 from wingbeat.operations.planning import PRIORITY
-from wingbeat.store import actions, events, nodes, queue, runs, tasks, timers
+from wingbeat.store import actions, queue, runs, tasks, timers
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
 from wingbeat.wire.caching import policy
@@ -31,9 +32,8 @@ async def enqueue(tx: Transaction, child: TaskChild) -> None:
     await actions.insert(tx, [action])
     of_run, limit = await queue.terms_of_run(tx, child.id.run)
     lane = lane_of(child.lane) if child.lane else of_run
-    waits = no_node_for(lane) if await nodes.unserved(tx, {lane}) else ""
-    await events.record(tx, [(action.id, PhaseChange(1, action.phase, tx.now, waits))])
     first = AttemptId(child.id, 1)
+    await record_phase(tx, first, action.phase, tx.now)
     entry = Entry(first, PRIORITY, lane, None, tx.now, parent=child.parent, action_limit=limit)
     await queue.add(tx, [entry])
     await timers.add(tx, action.timeouts.when_created(first, tx.now))

@@ -1,12 +1,11 @@
 """Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wingbeat.core.action import Action, ActionType, Phase, PhaseChange
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, Scope, TaskId, TriggerName, check_run_name
-from wingbeat.core.lane import no_node_for
 from wingbeat.core.project import Domains
 from wingbeat.core.relation import Relation
 from wingbeat.core.run import Run
@@ -14,7 +13,7 @@ from wingbeat.core.trigger import Trigger
 from wingbeat.errors import AlreadyExists, InvalidArgument, WingbeatError
 from wingbeat.operations import projects, recovery, tasks, triggers
 from wingbeat.operations.planning import DEFAULT_SOURCE, InlineTask, RunDefaults, Runnable, RunOrder, plan
-from wingbeat.store import actions, clearing, events, nodes, queue, runs, timers
+from wingbeat.store import actions, clearing, events, queue, runs, timers
 from wingbeat.store import tasks as stored_tasks
 from wingbeat.store.database import Transaction
 from wingbeat.store.queue import Entry
@@ -146,9 +145,8 @@ async def _resolve(tx: Transaction, request: RunRequest, domains: Domains) -> tu
 
 async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
     roots = [_root(run) for run in planned]
-    unserved = await nodes.unserved(tx, {run.lane for run in planned})
     await actions.insert(tx, roots)
-    await events.record(tx, [(root.id, _queued(run, unserved)) for run, root in zip(planned, roots, strict=True)])
+    await events.record(tx, [(root.id, _queued(run)) for run, root in zip(planned, roots, strict=True)])
     await queue.add(tx, [_entry(run, root) for run, root in zip(planned, roots, strict=True)])
     await timers.add(
         tx, [timer for root in roots for timer in root.timeouts.when_created(AttemptId(root.id, 1), root.created_at)]
@@ -156,10 +154,9 @@ async def _enqueue(tx: Transaction, planned: Sequence[Run]) -> list[Action]:
     return roots
 
 
-def _queued(run: Run, unserved: Collection[str]) -> PhaseChange:
-    """Every caller reads the history of an attempt: there it stands what the run will not get, or waits for."""
-    words = [*run.not_honoured, *([no_node_for(run.lane)] if run.lane in unserved else [])]
-    return PhaseChange(1, Phase.QUEUED, run.created_at, SEPARATOR.join(words))
+def _queued(run: Run) -> PhaseChange:
+    """Every caller reads the history of an attempt: there it stands what the run will not get."""
+    return PhaseChange(1, Phase.QUEUED, run.created_at, SEPARATOR.join(run.not_honoured))
 
 
 def _entry(run: Run, root: Action) -> Entry:

@@ -6,11 +6,11 @@ The codes are those by which the SDK picks the exception that the parent, or the
 from dataclasses import replace
 from typing import Final
 
-from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, after
+from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, Phase, after
 from wingbeat.core.condition import TIMED_OUT
 from wingbeat.core.launch import output_prefix
 from wingbeat.core.timer import Timer, TimerKind
-from wingbeat.operations import actions, ending
+from wingbeat.operations import actions, ending, waits
 from wingbeat.operations.current import find_attempt, record
 from wingbeat.store import actions as stored_actions
 from wingbeat.store import queue, runs, tasks, timers
@@ -47,7 +47,12 @@ async def _queued_too_long(tx: Transaction, timer: Timer, entry: Entry, action: 
     """Another attempt would wait in the same place: the action is over, whatever retries it has."""
     if entry.attempt != timer.attempt or action.phase not in actions.WAITING:
         return False
-    message = f"no node took the action within {action.timeouts.queued}, its max_queued_time"
+    bound = f"within {action.timeouts.queued}, its max_queued_time"
+    if action.phase is Phase.WAITING_FOR_RESOURCES:
+        message = f"the result that another action computes was not there {bound}"
+    else:
+        why = await waits.reason(tx, action)
+        message = f"no node took the action {bound}" + (f": {why}" if why else "")
     await _end(tx, entry, action, _failure(QUEUED_TOO_LONG, message))
     return True
 

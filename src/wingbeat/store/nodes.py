@@ -1,7 +1,6 @@
 """Rows of `node`: the servers that run actions. Whose lease is gone is taken for dead, whatever it still does."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -89,13 +88,11 @@ async def remove_expired(tx: Transaction, before: datetime) -> None:
     )
 
 
-async def unserved(tx: Transaction, lanes: Collection[str]) -> frozenset[str]:
-    """Those of `lanes` that no living node serves. While there is no node at all, the default one will be."""
+async def serve(tx: Transaction, lane: str) -> bool:
+    """Whether one that lives does. While there is no node at all, the default queue counts as served: it will be."""
     rows = await tx.fetch("SELECT DISTINCT lanes FROM node WHERE lease_until > $1", to_micros(tx.now))
     served = [_lanes(row) for row in rows]
-    return frozenset(
-        lane for lane in lanes if (lane or served) and not any(not each or lane in each for each in served)
-    )
+    return any(not each or lane in each for each in served) or not (lane or served)
 
 
 def _lanes(row: Row) -> tuple[str, ...]:

@@ -201,6 +201,12 @@ async def waiting_parents(tx: Transaction, node: str) -> int:
     return rows[0]["number"]
 
 
+async def lane(tx: Transaction, action: ActionId) -> str | None:
+    """In which the action waits, or has waited; None when it is over."""
+    row = await tx.fetchrow(f"SELECT lane FROM queue WHERE {_IS_ACTION}", *_key(action))
+    return None if row is None else row["lane"]
+
+
 async def terms_of_run(tx: Transaction, run: RunId) -> tuple[str, int]:
     """The lane and the limit with which the first action of a run that goes on was queued."""
     row = await tx.fetchrow(

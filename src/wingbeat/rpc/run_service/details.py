@@ -4,10 +4,11 @@ from flyteidl2.common import identifier_pb2
 from flyteidl2.workflow import run_definition_pb2
 from flyteidl2.workflow import run_service_pb2 as pb
 
-from wingbeat.core.action import Action, ActionType, Attempt
+from wingbeat.core.action import Action, ActionType, Attempt, PhaseChange
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId
 from wingbeat.core.launch import inputs_object, outputs_object
 from wingbeat.errors import NotFound
+from wingbeat.operations import waits
 from wingbeat.operations.current import get
 from wingbeat.store import actions, events, runs, signals, tasks
 from wingbeat.store.database import Transaction
@@ -29,7 +30,7 @@ async def of_action(
         named=named,
         spec=await tasks.spec(tx, action.task.spec_digest) or b"",
         attempts=await actions.attempts(tx, action.id),
-        changes=await events.first_entries(tx, action.id),
+        changes=await _history(tx, action),
         signal=await signals.find(tx, action.id) if action.type is ActionType.CONDITION else None,
     )
 
@@ -65,6 +66,12 @@ async def log_context(tx: Transaction, wanted: AttemptId) -> pb.GetActionLogCont
         start_time=times.to_proto(attempt.started_at or attempt.created_at),
         end_time=times.maybe_to_proto(attempt.ended_at),
     )
+
+
+async def _history(tx: Transaction, action: Action) -> list[PhaseChange]:
+    """What was said of the action's attempts, and what there is to say while it waits."""
+    changes, why = await events.first_entries(tx, action.id), await waits.reason(tx, action)
+    return [*changes, PhaseChange(action.attempts, action.phase, action.updated_at, why)] if why else changes
 
 
 def _why_not(action: Action, attempt: Attempt | None) -> str:
