@@ -23,9 +23,10 @@ from tests.planting import (
     trigger,
     values,
 )
+from wingbeat.core.ids import Scope
 from wingbeat.core.run import Run
 from wingbeat.errors import InvalidArgument
-from wingbeat.operations.planning import RunOrder, plan
+from wingbeat.operations.planning import RunDefaults, RunOrder, plan
 from wingbeat.wire.inputs import KICKOFF_KEY
 from wingbeat.wire.runs import Uploaded
 
@@ -36,7 +37,7 @@ def planned(wanted: RunOrder, name: str = "r1") -> Run:
     return plan(wanted, defaults=DEFAULTS, now=T0, name=name)
 
 
-@pytest.mark.parametrize("name", ["", "a.b", "1a", "Run", "a_b", "-a", "a-", "a" * 31])
+@pytest.mark.parametrize("name", ["", "a.b", "1a", "Run", "a_b", "-a", "a-", "a" * 31, "offloaded-inputs"])
 def test_a_run_cannot_be_named_anything(name: str) -> None:
     with pytest.raises(InvalidArgument, match="run name"):
         planned(order(), name=name)
@@ -53,19 +54,54 @@ def test_a_run_has_a_directory_of_its_own() -> None:
     ("base_dir", "base"),
     [
         pytest.param("s3://other/runs", "s3://other/runs", id="an allowed one"),
-        pytest.param("s3://other/runs/mine/", "s3://other/runs/mine", id="below an allowed one"),
-        pytest.param("s3://other/runs-of-others", "s3://wingbeat", id="only beginning like an allowed one"),
-        pytest.param("s3://other/runs/../secrets", "s3://wingbeat", id="out of an allowed one"),
-        pytest.param("s3://elsewhere", "s3://wingbeat", id="elsewhere"),
-        pytest.param("s3://other/runs/uploads", "s3://wingbeat", id="where uploads are"),
-        pytest.param("s3://other/runs/uploads/p", "s3://wingbeat", id="among uploads"),
+        pytest.param("s3://other/runs/mine/", "s3://other/runs/mine", id="in an allowed one"),
         pytest.param("s3://other/runs/uploads2", "s3://other/runs/uploads2", id="only beginning like uploads"),
+        pytest.param("s3://wingbeat", "s3://wingbeat", id="the default itself"),
+        pytest.param("s3://other/runs-of-others", "s3://wingbeat", id="only beginning like an allowed one"),
+        pytest.param("s3://elsewhere", "s3://wingbeat", id="elsewhere"),
     ],
 )
 def test_a_base_is_used_where_it_is_allowed_and_otherwise_the_run_says_so(base_dir: str, base: str) -> None:
     run = planned(replace(order(), run_spec=run_pb2.RunSpec(run_base_dir=base_dir).SerializeToString()))
     assert run.output_base == f"{base}/birds/development/r1/"
     assert any("run_base_dir" in words for words in run.not_honoured) == (base != base_dir.rstrip("/"))
+
+
+STORAGE = RunDefaults("s3://bucket/x/runs", allowed_bases=("s3://bucket/x",))
+
+
+@pytest.mark.parametrize(
+    ("base_dir", "project"),
+    [
+        pytest.param("s3://bucket/x/runs/p/development/r1", "p", id="the directory of a run"),
+        pytest.param("s3://bucket/x/runs/p", "p", id="below the default"),
+        pytest.param("s3://bucket/x/mine/p/development/r1", "p", id="the directory of a run in another base"),
+        pytest.param("s3://bucket/x/mine/deeper", "p", id="below what may be another base"),
+        pytest.param("s3://bucket/x/uploads", "p", id="where uploads are"),
+        pytest.param("s3://bucket/x/uploads/p", "p", id="among uploads"),
+        pytest.param("s3://bucket/x", "uploads", id="a project that is called like the folder of uploads"),
+        pytest.param("s3://bucket/x", "runs", id="a project that is called like the folder of runs"),
+        pytest.param("s3://bucket/x/..", "p", id="out of the storage"),
+        pytest.param("s3://bucket/x/../secrets", "p", id="elsewhere by way of the storage"),
+        pytest.param("s3://bucket/x//mine", "p", id="a folder without a name"),
+    ],
+)
+def test_a_run_has_no_directory_in_that_of_another_run_or_of_an_upload(base_dir: str, project: str) -> None:
+    asked = run_pb2.RunSpec(run_base_dir=base_dir).SerializeToString()
+    wanted = replace(order(), scope=Scope(project, "development"), run_spec=asked)
+    with pytest.raises(
+        InvalidArgument, match=r"run_spec\.run_base_dir '.*the base is 's3://bucket/x/runs', 's3://b"
+    ) as e:
+        plan(wanted, defaults=STORAGE, now=T0, name="r2")
+    assert repr(base_dir) in str(e.value)
+
+
+@pytest.mark.parametrize("base_dir", ["", "s3://bucket/x", "s3://bucket/x/runs/", "s3://bucket/x/mine"])
+def test_a_base_is_the_storage_the_default_or_a_folder_of_the_storage(base_dir: str) -> None:
+    asked = run_pb2.RunSpec(run_base_dir=base_dir).SerializeToString()
+    run = plan(replace(order(), run_spec=asked), defaults=STORAGE, now=T0, name="r2")
+    assert run.output_base == f"{base_dir.rstrip('/') or STORAGE.base}/birds/development/r2/"
+    assert run.not_honoured == ()
 
 
 def test_raw_data_goes_where_the_caller_says() -> None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from wingbeat.core.uploads import OFFLOADED_INPUTS
 from wingbeat.errors import InvalidArgument
 
 ROOT_ACTION = "a0"
@@ -77,12 +78,14 @@ class AttemptId:
 
 
 def check_run_name(name: str) -> None:
-    """Raise InvalidArgument unless `name` is a DNS-1035 label of at most 30 characters."""
+    """Raise InvalidArgument unless `name` is a DNS-1035 label of at most 30 characters, and free for runs."""
     if len(name) > RUN_NAME_LENGTH or not _DNS_LABEL.fullmatch(name):
         raise InvalidArgument(
             f"run name {name!r} must be 1 to {RUN_NAME_LENGTH} characters: a lower-case letter, then lower-case "
             "letters, digits and '-', not ending in '-'"
         )
+    if name == OFFLOADED_INPUTS:
+        raise InvalidArgument(f"run name {name!r} is taken: inputs that are uploaded beside runs have that directory")
 
 
 def fire_name(trigger: TriggerName, slot: datetime, salt: int = 0) -> str:

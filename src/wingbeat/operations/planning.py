@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from wingbeat.blobs.keys import is_legal
 from wingbeat.core.action import TaskRef, TriggerRef
 from wingbeat.core.ids import RunId, Scope, check_run_name
 from wingbeat.core.lane import lane_of
@@ -46,7 +47,30 @@ class RunDefaults:
     base: str
     """The URI below which each run has its directory, and the default for raw data."""
     allowed_bases: tuple[str, ...] = ()
-    """A RunSpec may choose its own base at or below one of these."""
+    """A RunSpec may choose one of these, or a folder directly in it, as its own base."""
+
+    def chosen(self, asked: str, scope: Scope) -> str:
+        """The base of runs of the scope that ask for `asked`: that one, or the default where nobody may choose.
+
+        Raises InvalidArgument where the directory of a run would be in that of another run, or in that of an upload:
+        who prunes a run removes whatever is in its directory.
+        """
+        default = self.base.rstrip("/")
+        places = [each.rstrip("/") for each in self.allowed_bases]
+        place = next((each for each in places if f"{asked}/".startswith(f"{each}/")), None)
+        if place is None or asked == default:
+            return default
+        folder = asked.removeprefix(place).removeprefix("/")
+        of_others = {UPLOADS}
+        if default.startswith(f"{place}/"):
+            of_others.add(default.removeprefix(f"{place}/").split("/")[0])
+        if "/" in folder or (folder and not is_legal(folder)) or (folder or scope.project) in of_others:
+            raise InvalidArgument(
+                f"run_spec.run_base_dir {asked!r}, project {scope.project!r}: the base is {default!r}, {place!r} or one"
+                f" folder directly in it, and runs are in no folder {' or '.join(map(repr, sorted(of_others)))} of it:"
+                " what is in the directory of another run is removed with that run"
+            )
+        return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +102,7 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
     asked = wire.run_spec_traits(run_spec)
     meant_for = order.slot or asked.start_time or order.run_start_time or now
     start_time = meant_for if task.knows_start_time else None
-    base = asked.base_dir if _allowed(asked.base_dir, defaults) else defaults.base.rstrip("/")
+    base = defaults.chosen(asked.base_dir, order.scope)
     run_id = RunId(order.scope.project, order.scope.domain, name)
     output_base = _output_base(base, run_id)
     uploaded = _uploaded(order, offer, task)
@@ -104,7 +128,7 @@ def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) ->
         request_id=order.request_id,
         priority=PRIORITY,
         lane=lane_of(asked.lane),
-        not_honoured=tuple(_not_honoured(task, asked, offer, defaults, uploaded)),
+        not_honoured=tuple(_not_honoured(task, asked, offer, base, uploaded)),
         created_at=now,
         labels=asked.labels,
         timeouts=task.timeouts,
@@ -130,20 +154,12 @@ def _uploaded(order: RunOrder, offer: TriggerTraits, task: TaskTraits) -> Upload
     return None
 
 
-def _allowed(base: str, defaults: RunDefaults) -> bool:
-    """Not among uploads: a run may be called `offloaded-inputs`, and pruning it would remove everybody's."""
-    if ".." in base.split("/"):
-        return False
-    below = [f"{base}/".partition(f"{allowed.rstrip('/')}/") for allowed in defaults.allowed_bases]
-    return any(found and not before and rest.split("/")[0] != UPLOADS for before, found, rest in below)
-
-
 def _not_honoured(
-    task: TaskTraits, asked: RunSpecTraits, offer: TriggerTraits, defaults: RunDefaults, uploaded: Uploaded | None
+    task: TaskTraits, asked: RunSpecTraits, offer: TriggerTraits, base: str, uploaded: Uploaded | None
 ) -> list[str]:
     words = [*task.not_honoured, *asked.not_honoured]
-    if asked.base_dir and not _allowed(asked.base_dir, defaults):
-        words.append(f"run_base_dir {asked.base_dir!r} is not allowed here: {defaults.base!r} is used")
+    if asked.base_dir not in ("", base):
+        words.append(f"run_base_dir {asked.base_dir!r} is not allowed here: {base!r} is used")
     if task.caching and uploaded is not None and not uploaded.hash:
         words.append("the cache is not asked: offloaded_input_data has no inputs_hash to compare the inputs by")
     if uploaded is not None and offer.kickoff_arg and not task.knows_start_time:
