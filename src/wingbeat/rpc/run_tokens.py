@@ -3,7 +3,8 @@
 Nobody else checks them, so a shared secret signs them; those of people are never checked with it.
 """
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import jwt
 from jwt.exceptions import PyJWTError
@@ -16,7 +17,18 @@ ALGORITHM = "HS256"
 US = "wingbeat"
 """Issuer and audience."""
 LIFETIME = timedelta(days=30)
-"""Longer than an attempt may reasonably take: its token is not replaced."""
+"""Longer than an attempt may reasonably take: its token is not replaced. It is good no longer than its run, either."""
+
+
+_RUN = "run:"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a token says that is ours."""
+
+    run: RunId
+    issued_at: datetime
 
 
 class RunTokens:
@@ -29,13 +41,14 @@ class RunTokens:
         claims = {"iss": US, "aud": US, "iat": now, "exp": now + LIFETIME, "sub": subject_of(run)}
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
-    def subject(self, token: str) -> str:
+    def read(self, token: str) -> Claim:
         """Raises Unauthenticated."""
         try:
             claims = jwt.decode(token, self._secret, algorithms=[ALGORITHM], issuer=US, audience=US)
         except PyJWTError as error:
             raise Unauthenticated(f"bearer token of a run: {error}") from error
-        return str(claims["sub"])
+        project, domain, name = claims["sub"].removeprefix(_RUN).split("/")
+        return Claim(RunId(project, domain, name), datetime.fromtimestamp(claims["iat"], UTC))
 
 
 def is_of_run(token: str) -> bool:
@@ -48,4 +61,4 @@ def is_of_run(token: str) -> bool:
 
 def subject_of(run: RunId) -> str:
     """Who it was when a task did it."""
-    return f"run:{run.project}/{run.domain}/{run.name}"
+    return f"{_RUN}{run.project}/{run.domain}/{run.name}"

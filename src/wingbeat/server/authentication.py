@@ -15,6 +15,7 @@ from wingbeat.http.token_path import path_of
 from wingbeat.rpc.app import Interceptor
 from wingbeat.rpc.bearer import SUBJECT_HEADER, Bearer, Verify
 from wingbeat.rpc.identity import Identify, by_header, nobody
+from wingbeat.rpc.run_callers import RunCallers
 from wingbeat.rpc.run_tokens import RunTokens, is_of_run
 from wingbeat.rpc.signing_keys import KeyOfFile, KeysOfUrl, SigningKeys
 from wingbeat.rpc.tokens import Demands, Tokens
@@ -36,14 +37,15 @@ async def authentication(server: Server, database: Database) -> Authentication:
     if server.bearer.issuer:
         tokens = _tokens(server.bearer, issuer=server.bearer.issuer, audience=server.bearer.audience or "")
         run_tokens = RunTokens(await _secret(database), system_clock)
-        bearer = Bearer(_either(run_tokens, tokens), required=server.bearer.required)
+        runs = RunCallers(database, run_tokens, system_clock)
+        bearer = Bearer(_either(runs, tokens), required=server.bearer.required)
         return Authentication(by_header(SUBJECT_HEADER), [bearer], lambda run: path_of(run_tokens.issue(run)))
     return Authentication(by_header(server.identity_header) if server.identity_header else nobody)
 
 
-def _either(run_tokens: RunTokens, tokens: Tokens) -> Verify:
+def _either(runs: RunCallers, people: Tokens) -> Verify:
     async def verify(token: str) -> str:
-        return run_tokens.subject(token) if is_of_run(token) else await tokens.subject(token)
+        return await (runs if is_of_run(token) else people).subject(token)
 
     return verify
 
