@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from flyteidl2.core import literals_pb2
 from flyteidl2.task import common_pb2, run_pb2
 
 from tests.cli.terminal import Site
@@ -13,6 +14,7 @@ from wingbeat.core.project import Project, ProjectState
 from wingbeat.core.run import Run
 from wingbeat.operations import actions as claiming
 from wingbeat.operations import projects
+from wingbeat.rpc.app import MAX_MESSAGE_BYTES
 from wingbeat.store import actions, runs
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Transaction
@@ -54,6 +56,24 @@ async def test_a_rerun_has_the_inputs_and_the_settings_and_begins_anew(site: Sit
     run = await found(site, "again")
     assert (run.inputs, run.labels) == (INPUTS, {"team": "owls"})
     assert await phase_of_child(site, "again") is None
+
+
+async def test_inputs_that_no_message_holds_stay_where_they_are(site: Site) -> None:
+    directory = f"{site.blobs.base_uri}/uploads/p/development/offloaded-inputs/ab"
+    await site.blobs.put(f"{directory}/inputs.pb", bytes(MAX_MESSAGE_BYTES + 1))
+    await site.start("large", inputs=None, input_uri=directory)
+    assert (await site.wingbeat("run", "rerun", "large", "--name", "again")).code == 0
+    run = await found(site, "again")
+    assert (run.inputs, run.input_uri) == (None, directory)
+
+
+async def test_inputs_that_a_message_hardly_held_stay_where_they_are(site: Site) -> None:
+    words = literals_pb2.Scalar(primitive=literals_pb2.Primitive(string_value="w" * (MAX_MESSAGE_BYTES - 100)))
+    large = common_pb2.NamedLiteral(name="x", value=literals_pb2.Literal(scalar=words))
+    await site.start("large", inputs=common_pb2.Inputs(literals=[large]).SerializeToString())
+    assert (await site.wingbeat("run", "rerun", "large", "--name", "again")).code == 0
+    run = await found(site, "again")
+    assert (run.inputs, run.input_uri) == (None, (await found(site, "large")).input_uri)
 
 
 async def test_a_recovery_takes_over_what_succeeded(site: Site) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from flyteidl2.common import identifier_pb2, list_pb2
+from flyteidl2.common import identifier_pb2, list_pb2, run_pb2
 from flyteidl2.dataproxy import dataproxy_service_pb2
 from flyteidl2.task import common_pb2
 from flyteidl2.workflow import run_definition_pb2
@@ -14,7 +14,7 @@ from wingbeat.cli.target import Target
 from wingbeat.core.action import ActionType, Phase
 from wingbeat.core.ids import ROOT_ACTION
 from wingbeat.core.value import Value
-from wingbeat.errors import NotFound
+from wingbeat.errors import FailedPrecondition, NotFound
 from wingbeat.rpc.streams import closing
 from wingbeat.wire import values
 
@@ -121,7 +121,18 @@ async def _listed(api: Api, run: str, filters: Sequence[list_pb2.Filter]) -> lis
     return found
 
 
-async def inputs(api: Api, run: str) -> common_pb2.Inputs:
-    """Of its first action. Raises NotFound when they are no longer kept."""
+async def inputs(api: Api, run: str) -> common_pb2.Inputs | None:
+    """Of its first action; None when they are too large for a message. Raises NotFound: they are no longer kept."""
     named = dataproxy_service_pb2.GetActionDataRequest(action_id=action_id(api.target, run, ROOT_ACTION))
-    return (await api.data.get_action_data(named)).inputs
+    try:
+        return (await api.data.get_action_data(named)).inputs
+    except FailedPrecondition:
+        return None
+
+
+async def place_of_inputs(api: Api, run: str) -> run_pb2.OffloadedInputData:
+    """Of its first action, for another run that reads them there."""
+    named = pb.GetActionDataURIsRequest(action_id=action_id(api.target, run, ROOT_ACTION))
+    uri = (await api.runs.get_action_data_u_r_is(named)).inputs_uri
+    # What has been read nowhere is the same to the cache only where it is in the same place.
+    return run_pb2.OffloadedInputData(uri=uri, inputs_hash=uri)
