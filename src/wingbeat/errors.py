@@ -3,6 +3,11 @@
 The text of a `WingbeatError` is safe to show to a caller; the RPC edge maps each kind to one wire code.
 """
 
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class WingbeatError(Exception):
     """Base of every error whose message is meant for the caller."""
@@ -54,3 +59,8 @@ class Unavailable(WingbeatError):
 
 class StartError(WingbeatError):
     """The server cannot start; one line says why and what to do."""
+
+
+def nearest(error: WingbeatError, answers: Mapping[type[WingbeatError], T]) -> T | None:
+    """The answer to the nearest kind that the error belongs to; None when there is none to any of them."""
+    return next((answers[kind] for kind in type(error).__mro__ if kind in answers), None)

@@ -14,6 +14,7 @@ from wingbeat.core.callback import Callback, Callbacks
 from wingbeat.core.condition import ConditionChild, Signal
 from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.value import ValueType
+from wingbeat.errors import Conflict, Unstorable, WingbeatError
 from wingbeat.http import callbacks as edge
 from wingbeat.http.callbacks import CallbackEdge
 from wingbeat.operations import conditions, ending, runs
@@ -119,3 +120,15 @@ async def test_an_address_is_good_as_long_as_its_condition_waits(client: httpx.A
 async def test_an_address_of_a_run_that_is_gone_finds_nothing(client: httpx.AsyncClient) -> None:
     gone = CALLBACKS.uri(Callback(ActionId(RUN, "c2"), T0))
     assert (await client.post(gone, json={"value": 3})).status_code == 404
+
+
+@pytest.mark.parametrize(("error", "status"), [(Unstorable("no column holds it"), 400), (Conflict("changed"), 409)])
+async def test_every_mistake_of_a_caller_is_told_as_one(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: WingbeatError, status: int
+) -> None:
+    async def call_back(*_: Any, **__: Any) -> bool:
+        raise error
+
+    monkeypatch.setattr(conditions, "call_back", call_back)
+    answer = await client.post(ADDRESS, json={"value": 3})
+    assert (answer.status_code, answer.text) == (status, f"{error}\n")

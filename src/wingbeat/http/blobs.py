@@ -14,6 +14,7 @@ from wingbeat.errors import (
     PermissionDenied,
     ResourceExhausted,
     WingbeatError,
+    nearest,
 )
 from wingbeat.http.asgi import (
     ClientGoneError,
@@ -61,9 +62,10 @@ class SignedBlobs:
         except TooLargeError:
             refusal = text_response(413, f"uploads may have at most {self._max_upload} bytes")
         except WingbeatError as error:
-            if type(error) not in STATUS:
+            status = nearest(error, STATUS)
+            if status is None:
                 raise
-            refusal = text_response(STATUS[type(error)], str(error))
+            refusal = text_response(status, str(error))
         if refusal is not None:
             await send_response(send, refusal, head=head)
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from wingbeat.core.callback import Callbacks
 from wingbeat.core.value import MAX_TEXT, Value
 from wingbeat.errors import (
+    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -16,6 +17,7 @@ from wingbeat.errors import (
     ResourceExhausted,
     Unavailable,
     WingbeatError,
+    nearest,
 )
 from wingbeat.http.asgi import (
     ClientGoneError,
@@ -39,6 +41,7 @@ STATUS: dict[type[WingbeatError], int] = {
     InvalidArgument: 400,
     PermissionDenied: 403,
     NotFound: 404,
+    Conflict: 409,
     FailedPrecondition: 409,
     ResourceExhausted: 413,
     Unavailable: 503,
@@ -58,9 +61,10 @@ class CallbackEdge:
         except ClientGoneError:
             return
         except WingbeatError as error:
-            if type(error) not in STATUS:
+            status = nearest(error, STATUS)
+            if status is None:
                 raise
-            response = text_response(STATUS[type(error)], str(error))
+            response = text_response(status, str(error))
         await send_response(send, response, head=scope["method"] == "HEAD")
 
     async def _answer(self, request: Request) -> Response:

@@ -15,6 +15,7 @@ from wingbeat.errors import (
     NotFound,
     ResourceExhausted,
     WingbeatError,
+    nearest,
 )
 from wingbeat.http import s3_listing, s3_multipart, s3_objects
 from wingbeat.http.asgi import ClientGoneError, Receive, Request, Response, Scope, Send, parsed, send_response
@@ -66,9 +67,10 @@ class S3Endpoint:
         except S3Error as error:
             response = error.response(_resource(scope))
         except WingbeatError as error:
-            if type(error) not in CODES:
+            code = nearest(error, CODES)
+            if code is None:
                 raise
-            response = S3Error(CODES[type(error)], str(error)).response(_resource(scope))
+            response = S3Error(code, str(error)).response(_resource(scope))
         if response is not None:
             await send_response(send, response, head=head)
 

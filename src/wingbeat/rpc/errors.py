@@ -42,7 +42,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 def code_of(error: errors.WingbeatError) -> Code | None:
     """The code of the nearest kind the error belongs to; None for kinds that no caller can cause."""
-    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
+    return errors.nearest(error, CODES)
 
 
 class Translating:
