@@ -21,7 +21,8 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, RSAAlgorithm
 from tests.listening import listening
 from wingbeat.core.ids import RunId
 from wingbeat.errors import Unauthenticated, Unavailable
-from wingbeat.http.asgi import Receive, Response, Scope, Send, send_response
+from wingbeat.http.asgi import Receive, Response, Scope, Send, send_response, send_start
+from wingbeat.rpc import signing_keys
 from wingbeat.rpc.app import build
 from wingbeat.rpc.bearer import SUBJECT_HEADER, Bearer, Verify
 from wingbeat.rpc.draining import Draining
@@ -75,10 +76,10 @@ class KeyServer:
         self.steady = 1000.0
         self.keys = KeysOfUrl("http://keys", fetch=self.fetch, steady=lambda: self.steady)
 
-    def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str) -> bytes:
         self.asked += 1
         if self.document is None:
-            raise ConnectionRefusedError("refused")
+            raise Unavailable("refused")
         return self.document
 
 
@@ -228,8 +229,9 @@ async def test_keys_that_are_withdrawn_do_not_hold_for_ever(server: KeyServer) -
 async def test_keys_that_cannot_be_read_are_no_mistake_of_the_caller(document: bytes | None) -> None:
     server = KeyServer(b"")
     server.document = document
-    with pytest.raises(Unavailable, match="keys that tokens are checked with cannot be read: http://keys"):
+    with pytest.raises(Unavailable, match="keys that tokens are checked with cannot be read now") as told:
         await Tokens(DEMANDS, server.keys, now).subject(token())
+    assert "http" not in str(told.value), "where they are is nobody's business"
 
 
 async def test_known_keys_hold_while_the_issuer_is_away(server: KeyServer, tokens: Tokens) -> None:
@@ -250,13 +252,46 @@ async def test_a_secret_that_an_issuer_publishes_by_mistake_signs_nothing() -> N
 
 async def test_keys_come_over_the_network() -> None:
     async def key_server(scope: Scope, _receive: Receive, send: Send) -> None:
-        found = scope["path"] == "/keys"
-        await send_response(send, Response(200 if found else 404, {}, jwks(k1=OURS) if found else b""))
+        await send_response(send, Response(200, {}, jwks(k1=OURS)))
 
     async with listening(key_server) as address:
         assert await Tokens(DEMANDS, KeysOfUrl(f"{address.url}/keys"), now).subject(token()) == "ada"
-        with pytest.raises(Unavailable, match="it answered 404"):
-            await Tokens(DEMANDS, KeysOfUrl(f"{address.url}/other", fetch=download), now).subject(token())
+    with pytest.raises(Unavailable):
+        await download(f"{address.url}/keys")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/gone", "it answered 404"),
+        ("/moved", "it answered 302"),
+        ("/endless", "more than 1048576 bytes"),
+        ("/slow", "it did not answer whole within 0.3 s"),
+        ("/silent", "it did not answer whole within 0.3 s"),
+    ],
+)
+async def test_a_download_of_keys_has_an_end(path: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing_keys, "FETCH_SECONDS", 0.3)
+    released = asyncio.Event()
+
+    async def key_server(scope: Scope, _receive: Receive, send: Send) -> None:
+        match scope["path"]:
+            case "/moved":
+                await send_response(send, Response(302, {"location": "/keys"}))
+            case "/endless" | "/slow" as path:
+                await send_start(send, 200, {"content-type": "application/json"})
+                for _ in range(100):
+                    await send({"type": "http.response.body", "body": b" " * (1 << 16), "more_body": True})
+                    await asyncio.sleep(0 if path == "/endless" else 0.05)
+            case "/silent":
+                await released.wait()
+            case _:
+                await send_response(send, Response(200 if scope["path"] == "/keys" else 404))
+
+    async with listening(key_server, grace_seconds=0) as address:
+        with pytest.raises(Unavailable, match=words):
+            await download(f"{address.url}{path}")
+        released.set()
 
 
 RUN = RunId("p", "development", "r1")

@@ -3,12 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
+import pyqwest
 import structlog
 from jwt import PyJWK, PyJWKSet
 from jwt.exceptions import PyJWKError, PyJWKSetError
@@ -20,12 +19,15 @@ FLOOR_SECONDS = 30.0
 MAX_AGE_SECONDS = 3600.0
 """How long keys are used before the URL is asked whether they still hold."""
 FETCH_SECONDS = 5.0
+"""From the first byte to the last."""
 MAX_BYTES = 1 << 20
+
+_BROKEN = (pyqwest.ReadError, pyqwest.WriteError, pyqwest.RemoteProtocolError)
 
 Key = PyJWK | str
 """One of a set, or a public key in PEM."""
-Fetch = Callable[[str], bytes]
-"""The document at a URL. Blocks; raises OSError or HTTPException."""
+Fetch = Callable[[str], Awaitable[bytes]]
+"""The document at a URL. Raises Unavailable."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ class KeysOfUrl:
         self._steady = steady
         self._keys: Mapping[str | None, PyJWK] = {}
         self._asked_at = float("-inf")
-        self._failure = ""
+        self._failed = False
         self._refreshing: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str | None) -> Key | None:
@@ -69,8 +71,9 @@ class KeysOfUrl:
             key = self._named(key_id)
         elif self._is_older_than(MAX_AGE_SECONDS):
             self._refresh()
-        if key is None and self._failure:
-            raise Unavailable(f"the keys that tokens are checked with cannot be read: {self._failure}")
+        if key is None and self._failed:
+            # Whoever shows any token gets this: where the keys are is not for them.
+            raise Unavailable("the keys that tokens are checked with cannot be read now; the server's log says why")
         return key
 
     def _named(self, key_id: str | None) -> PyJWK | None:
@@ -95,11 +98,10 @@ class KeysOfUrl:
 
     async def _read(self) -> None:
         try:
-            document = await asyncio.to_thread(self._fetch, self._url)
-            self._keys = _usable(document)
-            self._failure = ""
-        except (OSError, HTTPException, ValueError, PyJWKError, PyJWKSetError) as error:
-            self._failure = f"{self._url}: {error}"
+            self._keys = _usable(await self._fetch(self._url))
+            self._failed = False
+        except (Unavailable, ValueError, PyJWKError, PyJWKSetError) as error:
+            self._failed = True
             log.warning("signing keys cannot be read", url=self._url, error=str(error))
         finally:
             self._refreshing = None
@@ -113,15 +115,26 @@ def _usable(document: bytes) -> Mapping[str | None, PyJWK]:
     return {key.key_id: key for key in keys if key.public_key_use != "enc"}
 
 
-def download(url: str) -> bytes:
-    parts = urlsplit(url)
-    connect = HTTPConnection if parts.scheme == "http" else HTTPSConnection
-    connection = connect(parts.netloc, timeout=FETCH_SECONDS)
+async def download(url: str) -> bytes:
+    """No redirects, and no more than `MAX_BYTES` in `FETCH_SECONDS`. Raises Unavailable."""
+    transport = pyqwest.HTTPTransport(
+        tls_include_system_certs=True, use_system_dns=True, follow_redirects=False, enable_cookie_store=False
+    )
     try:
-        connection.request("GET", f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
-        answer = connection.getresponse()
-        if answer.status != HTTPStatus.OK:
-            raise HTTPException(f"it answered {answer.status}")
-        return answer.read(MAX_BYTES)
-    finally:
-        connection.close()
+        async with asyncio.timeout(FETCH_SECONDS), transport, pyqwest.Client(transport).stream("GET", url) as answer:
+            return await _content(answer)
+    except TimeoutError as error:
+        raise Unavailable(f"it did not answer whole within {FETCH_SECONDS:g} s") from error
+    except (OSError, RuntimeError, ValueError, *_BROKEN) as error:
+        raise Unavailable(str(error) or type(error).__name__) from error
+
+
+async def _content(answer: pyqwest.Response) -> bytes:
+    if answer.status != HTTPStatus.OK:
+        raise Unavailable(f"it answered {answer.status}")
+    document = bytearray()
+    async for chunk in answer.content:
+        document += chunk
+        if len(document) > MAX_BYTES:
+            raise Unavailable(f"it answered with more than {MAX_BYTES} bytes")
+    return bytes(document)
