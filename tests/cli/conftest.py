@@ -9,6 +9,7 @@ from tests.fake_executor import FakeExecutor
 from tests.listening import listening
 from tests.loops.node import blobs_in
 from tests.planting import DEFAULTS, DOMAINS
+from wingbeat.config.variables import NOT_SETTINGS
 from wingbeat.rpc.app import build
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.draining import Draining
@@ -22,7 +23,7 @@ from wingbeat.telemetry import Metrics
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of somebody who has configured nothing."""
-    for name in ("WINGBEAT_URL", "WINGBEAT_PROJECT", "WINGBEAT_DOMAIN", "UCTL_CONFIG", "FLYTECTL_CONFIG"):
+    for name in (*NOT_SETTINGS, "UCTL_CONFIG", "FLYTECTL_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TZ", "UTC")

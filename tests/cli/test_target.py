@@ -28,6 +28,24 @@ def test_the_file_that_the_config_command_writes_is_enough(desk: Path, url: str)
     assert found() == Target(url, "birds", "production")
 
 
+@pytest.mark.parametrize("url", ["https://wingbeat.example", "http://127.0.0.1:80", "http://localhost", "http://[::1]"])
+def test_a_token_is_sent_where_nobody_else_reads_it(desk: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WINGBEAT_TOKEN", "t")
+    assert found(url, "p", "d").token == "t"
+
+
+@pytest.mark.parametrize("url", ["http://wingbeat.example", "http://10.0.0.1:80", "http://localhost.example.org"])
+def test_over_plain_http_a_token_is_sent_only_to_who_says_so(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    assert found(url, "p", "d").token is None
+    monkeypatch.setenv("WINGBEAT_TOKEN", "t")
+    with pytest.raises(InvalidArgument, match=f"WINGBEAT_TOKEN is not sent to {url}: .* WINGBEAT_TOKEN_IN_CLEAR=1"):
+        found(url, "p", "d")
+    monkeypatch.setenv("WINGBEAT_TOKEN_IN_CLEAR", "1")
+    assert found(url, "p", "d").token == "t"
+
+
 def test_an_option_wins_over_the_file(desk: Path) -> None:
     configured(desk / ".flyte" / "config.yaml", "http://10.0.0.1:8090")
     assert found("http://a:1/", "fish", "development") == Target("http://a:1", "fish", "development")

@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from wingbeat.config import variables
+from wingbeat.core.addresses import is_loopback
 from wingbeat.errors import InvalidArgument, Unavailable
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -39,11 +40,12 @@ def find_target(*, url: str | None, project: str | None, domain: str | None) -> 
     """What is None comes from the SDK's file, then from the server itself. Raises InvalidArgument, Unavailable."""
     admin, task = (_section(name) for name in ("admin", "task"))
     url = checked_url(url or _url(admin) or DEFAULT_URL)
+    token = _token(url)
     project, domain = project or task.get("project"), domain or task.get("domain")
     if not project or not domain:
         known = ask(url)
         project, domain = project or known["project"], domain or known["domain"]
-    return Target(url, str(project), str(domain), os.environ.get(variables.BEARER) or None)
+    return Target(url, str(project), str(domain), token)
 
 
 def checked_url(url: str) -> str:
@@ -79,6 +81,18 @@ def no_answer(url: str, why: object) -> Unavailable:
     return Unavailable(
         f"no Wingbeat server answers at {url} ({why}): start one with `wingbeat serve`, or name another with --url"
     )
+
+
+def _token(url: str) -> str | None:
+    """Raises InvalidArgument: others would read it on its way."""
+    token, parts = os.environ.get(variables.BEARER) or None, urlsplit(url)
+    in_clear = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    if token and in_clear and not os.environ.get(variables.BEARER_IN_CLEAR):
+        raise InvalidArgument(
+            f"{variables.BEARER} is not sent to {url}: over plain http everybody on the way reads it; use https, or set"
+            f" {variables.BEARER_IN_CLEAR}=1 where you trust the network"
+        )
+    return token
 
 
 def _section(name: str) -> Mapping[str, Any]:

@@ -13,4 +13,7 @@ DOMAIN = "WINGBEAT_DOMAIN"
 BEARER = "WINGBEAT_TOKEN"
 """The bearer token that those commands show."""
 
-NOT_SETTINGS = frozenset({FILE, URL, PROJECT, DOMAIN, BEARER})
+BEARER_IN_CLEAR = "WINGBEAT_TOKEN_IN_CLEAR"
+"""Anything but nothing: over plain HTTP, too."""
+
+NOT_SETTINGS = frozenset({FILE, URL, PROJECT, DOMAIN, BEARER, BEARER_IN_CLEAR})

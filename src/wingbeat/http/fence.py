@@ -5,15 +5,14 @@ name to our address sends its name), the Origin it comes from, and for requests 
 browser says of them in Sec-Fetch-Site. Programs other than browsers send neither of the last two.
 """
 
-import ipaddress
 import json
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
+from wingbeat.core.addresses import LOOPBACK_NAME, parsed
 from wingbeat.http.asgi import App, Message, Receive, Response, Scope, Send, send_response
 
 ANY = "*"
-LOOPBACK_NAME = "localhost"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 ALLOWED_HEADERS = (
@@ -70,7 +69,7 @@ class Fence:
         if ANY in self._hosts:
             return True
         name = _name(host)
-        return name in self._hosts or name == LOOPBACK_NAME or _is_address(name)
+        return name in self._hosts or name == LOOPBACK_NAME or parsed(name) is not None
 
 
 def _single(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -88,14 +87,6 @@ def _name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _same_place(origin: str, host: str) -> bool:

@@ -1,11 +1,11 @@
 """Where the server is reached: by its own tasks, by clients, and by nobody else unless it was said so."""
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wingbeat.config.settings import Server
+from wingbeat.core.addresses import is_loopback, parsed
 from wingbeat.errors import StartError
 
 
@@ -21,7 +21,7 @@ class Address:
 
 def check_exposure(server: Server) -> None:
     """Raise StartError when other machines could reach a server that asks nobody who they are."""
-    if server.allow_unauthenticated or server.bearer.required or _is_loopback(server.host):
+    if server.allow_unauthenticated or server.bearer.required or is_loopback(server.host):
         return
     raise StartError(
         f"refusing to listen on {server.host} without authentication: anybody who reaches it may run code on it;"
@@ -42,19 +42,7 @@ def address_of(server: Server, listening: socket.socket) -> Address:
 
 def _reachable(host: str) -> str:
     """The address to call, where `host` is one that stands for all of them."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if not address.is_unspecified:
+    address = parsed(host)
+    if address is None or not address.is_unspecified:
         return host
     return "127.0.0.1" if address.version == 4 else "::1"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
