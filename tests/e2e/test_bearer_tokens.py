@@ -5,6 +5,7 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.running import Client, Server
@@ -73,3 +74,5 @@ def test_only_who_shows_a_token_is_answered_and_runs_say_who_started_them(client
     refused = client.run("wingbeat", "run", "list", *at, check=False)
     assert refused.returncode != 0
     assert "a bearer token is needed" in refused.stderr
+    below_a_token = f"{client.server.url}/as/{token()}"
+    assert [httpx.get(f"{below_a_token}/{part}").status_code for part in ("metrics", "s3", "as/x")] == [404] * 3

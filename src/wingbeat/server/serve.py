@@ -188,9 +188,10 @@ def _router(
     async def database_answers() -> None:
         await database.read(_nothing)
 
+    rpcs = dict[str, App].fromkeys(services.services, services)
     parts: dict[str, App] = {
         **storage.parts,
-        **dict.fromkeys(services.services, services),
+        **rpcs,
         callback.SEGMENT: CallbackEdge(database, callbacks),
         "healthz": alive,
         "readyz": Readiness({"database": database_answers}),
@@ -203,8 +204,7 @@ def _router(
             environment={} if settings.server.bearer.required else storage.environment(address.public_url),
         ),
     }
-    api = Router(parts)
-    return Router({**parts, SEGMENT: TokenPath(api)})
+    return Router({**parts, SEGMENT: TokenPath(Router(rpcs))})
 
 
 async def _nothing(tx: Transaction) -> None:
