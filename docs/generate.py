@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from inspect import cleandoc
@@ -15,6 +15,8 @@ import rich_click as click
 from pydantic import ByteSize
 
 from wingbeat.cli import prune_documents, run_documents, trigger_documents
+from wingbeat.cli.compose import documents as compose_documents
+from wingbeat.cli.compose.grammar import parser as compose_parser
 from wingbeat.cli.main import wingbeat
 from wingbeat.config.sources import leaves, variable
 from wingbeat.core.action import TRANSITIONS
@@ -68,6 +70,17 @@ DOCUMENTS = (
     trigger_documents.NodeShown,
     prune_documents.Pruning,
     prune_documents.KeptRuns,
+    compose_documents.ComposeStatus,
+    compose_documents.ComposeResult,
+    compose_documents.ComposePreview,
+    compose_documents.ComposeHistory,
+    compose_documents.ComposeRuns,
+    compose_documents.ComposeChanges,
+    compose_documents.ComposeSwitched,
+    compose_documents.ComposeTrigger,
+    compose_documents.ComposeRun,
+    compose_documents.ComposeEvent,
+    compose_documents.ComposeChange,
 )
 """What commands print as JSON, and what that is made of."""
 
@@ -126,7 +139,7 @@ def commands() -> str:
         "`-h` after any command says the same. Exit codes: 0, 1 for an error in one line, 2 for wrong usage.",
     ]
     for name in sorted(wingbeat.commands):
-        parts += _command(("wingbeat", name), wingbeat.commands[name])
+        parts += _compose() if name == "compose" else _command(("wingbeat", name), wingbeat.commands[name])
     parts += _json_documents()
     return "\n".join(parts) + "\n"
 
@@ -285,6 +298,39 @@ def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
             yield from _command((*path, name), below)
 
 
+def _compose() -> Iterator[str]:
+    """The commands that every installation has are no commands of click's."""
+    parser = compose_parser()
+    yield from ("", f"## {parser.prog}", "", *(parser.description or "").splitlines())
+    yield from ("", "`pip install wingbeat` is enough for it. Options of all of its commands:")
+    yield from _actions_table(parser, without={"help"})
+    shared = {action.dest for action in _actions(parser)}
+    (commands,) = (vars(action)["choices"] for action in _actions(parser) if action.dest == "command")
+    for name, command in cast("Mapping[str, argparse.ArgumentParser]", commands).items():
+        arguments = [action for action in _actions(command) if not action.option_strings]
+        words = (f"[{each.metavar}]" if each.nargs == "?" else str(each.metavar) for each in arguments)
+        yield from ("", f"### {parser.prog} {name}", "")
+        if arguments:
+            yield from (f"`{' '.join((parser.prog, name, *words))}`", "")
+        yield command.description or ""
+        yield from _actions_table(command, without=shared)
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return cast("list[argparse.Action]", vars(parser)["_actions"])
+
+
+def _actions_table(parser: argparse.ArgumentParser, *, without: set[str]) -> Iterator[str]:
+    options = [each for each in _actions(parser) if each.option_strings and each.dest not in without]
+    if options:
+        yield from ("", "| option | meaning |", "|---|---|")
+    for each in options:
+        value = each.metavar or r" \| ".join(each.choices or ())
+        value = f" {value}" if value else ""
+        default = f" Default: `{each.default:g}`." if isinstance(each.default, int | float) and each.default else ""
+        yield f"| `{', '.join(each.option_strings)}{value}` | {each.help}{default} |"
+
+
 def _option(option: click.Option) -> str:
     names = ", ".join([*option.opts, *option.secondary_opts])
     value = "" if option.is_flag else " " + option.make_metavar(click.Context(click.Command(""))).replace("|", r"\|")
@@ -317,7 +363,7 @@ def _json_type(kind: Any) -> str:
     if get_origin(kind) is tuple:
         return f"list of {_json_type(get_args(kind)[0])}"
     if get_origin(kind) is dict:
-        return "object of strings"
+        return "object of strings" if get_args(kind)[1] is str else "object"
     return _JSON_TYPES.get(kind) or f"[{kind.__name__}](#{kind.__name__.lower()})"
 
 

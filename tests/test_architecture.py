@@ -151,7 +151,9 @@ def test_help_needs_neither_the_server_nor_the_sdk() -> None:
 def test_a_bare_installation_says_what_the_command_needs() -> None:
     script = "import sys; sys.modules['rich_click'] = None; from wingbeat.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
-    assert done.stderr == "wingbeat: the command needs more than the library: pip install 'wingbeat[server]'\n"
+    assert done.stderr == (
+        "wingbeat: only `wingbeat compose` comes with the library; for the rest: pip install 'wingbeat[server]'\n"
+    )
     assert done.returncode == 1
 
 

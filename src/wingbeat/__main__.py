@@ -1,4 +1,4 @@
-"""The command, as `wingbeat` and as `python -m wingbeat`. A bare installation has the library alone."""
+"""The command, as `wingbeat` and as `python -m wingbeat`. A bare installation has the library, and its commands."""
 
 import sys
 
@@ -9,8 +9,16 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("wingbeat"):
             raise
-        sys.exit("wingbeat: the command needs more than the library: pip install 'wingbeat[server]'")
+        sys.exit(_of_the_library(sys.argv[1:]))
     run()
+
+
+def _of_the_library(arguments: list[str]) -> int | str:
+    if arguments[:1] != ["compose"]:
+        return "wingbeat: only `wingbeat compose` comes with the library; for the rest: pip install 'wingbeat[server]'"
+    from wingbeat.cli.compose.command import main as run_compose
+
+    return run_compose(arguments[1:])
 
 
 if __name__ == "__main__":

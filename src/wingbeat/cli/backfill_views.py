@@ -8,7 +8,7 @@ import rich_click as click
 from flyteidl2.common import list_pb2
 
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
-from wingbeat.cli import output, trigger_calls, trigger_reading
+from wingbeat.cli import output, plain, trigger_calls, trigger_reading
 from wingbeat.cli.client import connected, pages
 from wingbeat.cli.target import Target
 from wingbeat.cli.trigger_documents import BackfillList, BackfillPlan, BackfillShown, SlotShown
@@ -128,15 +128,15 @@ def _print(found: BackfillShown, *, as_json: bool) -> None:
                 ("trigger", f"{found.task}/{found.name}, revision {found.revision}"),
                 ("state", found.state),
                 ("reason", found.reason),
-                ("from", output.moment(found.begin)),
-                ("until before", output.moment(found.end)),
+                ("from", plain.moment(found.begin)),
+                ("until before", plain.moment(found.end)),
                 ("slots", str(found.slots)),
                 ("started", str(found.started)),
                 ("running", f"{found.running}, at most {found.max_running}"),
                 ("left out", str(found.left_out)),
                 ("missed", str(found.missed)),
-                ("created", f"{output.moment(found.created_at)} {found.created_by}".rstrip()),
-                ("ended", output.moment(found.ended_at)),
+                ("created", f"{plain.moment(found.created_at)} {found.created_by}".rstrip()),
+                ("ended", plain.moment(found.ended_at)),
             )
         )
 
@@ -150,5 +150,5 @@ def _row(found: BackfillShown) -> tuple[str, ...]:
         str(found.slots),
         str(found.started),
         str(found.running),
-        output.moment(found.created_at),
+        plain.moment(found.created_at),
     )

@@ -22,7 +22,16 @@ def wingbeat() -> None:
     """A workflow control plane that speaks the Flyte 2 API."""
 
 
-for command in (serve, config, demo, run, trigger, prune):
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def compose(*, arguments: tuple[str, ...]) -> None:
+    """Scheduled DAGs of a program of yours, without a server: start, status, run, fire ..."""
+    from wingbeat.cli.compose.command import main as run_compose
+
+    sys.exit(run_compose(arguments))
+
+
+for command in (serve, config, demo, run, trigger, prune, compose):
     wingbeat.add_command(command)
 
 

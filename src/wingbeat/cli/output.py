@@ -3,20 +3,18 @@
 Nothing is cut off in what does not go to a terminal.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import rich_click as click
+
+from wingbeat.cli.plain import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 WIDE = 10_000
 """Columns of what is no terminal."""
-_MINUTE, _HOUR = 60, 3600
 _STYLES = {
     "SUCCEEDED": "green",
     "RECOVERED": "green",
@@ -38,9 +36,8 @@ def console() -> "Console":
 
 
 def print_json(document: object) -> None:
-    """`document` is a dataclass: an object of its fields. Moments become RFC 3339 in UTC."""
-    content = asdict(cast("Any", document))
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=_rfc3339))
+    """`document` is a dataclass."""
+    click.echo(json_text(document))
 
 
 def show(drawing: "RenderableType") -> None:
@@ -76,23 +73,3 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 def styled(word: str) -> str:
     """The style of a phase; empty for those that need no attention, and for every other word."""
     return _STYLES.get(word, "")
-
-
-def moment(at: datetime | None) -> str:
-    """In the time zone of whoever reads it."""
-    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < _MINUTE:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
-    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from datetime import datetime
 from rich.text import Text
 from rich.tree import Tree
 
-from wingbeat.cli import output
+from wingbeat.cli import output, plain
 from wingbeat.cli.run_documents import ActionNode, RunTree
 
 
@@ -39,7 +39,7 @@ def _grow(branch: Tree, node: ActionNode, now: datetime) -> None:
 
 def _line(node: ActionNode, now: datetime) -> Text:
     tries = f" {node.attempts} attempts" if node.attempts > 1 else ""
-    took = output.duration(lasted(node, now=now))
+    took = plain.duration(lasted(node, now=now))
     prompt = f" {node.prompt}" if node.prompt else ""
     cached = " from the cache" if node.cache == "HIT" else ""
     return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}{cached}{prompt}")

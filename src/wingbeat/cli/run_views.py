@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import rich_click as click
 
-from wingbeat.cli import output, run_calls, run_reading
+from wingbeat.cli import output, plain, run_calls, run_reading
 from wingbeat.cli.client import Api, connected
 from wingbeat.cli.run_documents import Aborted, RunList, RunShown, RunSummary
 from wingbeat.cli.run_tree import drawn
@@ -93,7 +93,7 @@ async def _phase(api: Api, run: str, action: str) -> Phase:
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
-    return (run.name, run.task, run.phase, _source(run), output.moment(run.started_at), _lasted(run))
+    return (run.name, run.task, run.phase, _source(run), plain.moment(run.started_at), _lasted(run))
 
 
 def _source(run: RunSummary) -> str:
@@ -102,8 +102,8 @@ def _source(run: RunSummary) -> str:
 
 def _lasted(run: RunSummary) -> str:
     if run.duration_seconds is not None:
-        return output.duration(run.duration_seconds)
-    return output.duration(max(0.0, (system_clock() - run.started_at).total_seconds()))
+        return plain.duration(run.duration_seconds)
+    return plain.duration(max(0.0, (system_clock() - run.started_at).total_seconds()))
 
 
 def _facts(shown: RunShown) -> Iterator[tuple[str, str]]:
@@ -115,9 +115,9 @@ def _facts(shown: RunShown) -> Iterator[tuple[str, str]]:
     yield "source", _source(run) + revision
     yield "came from", f"{shown.related_run} ({shown.relation})" if shown.related_run else ""
     yield "created by", shown.created_by or ""
-    yield "meant for", output.moment(shown.meant_for)
-    yield "started", output.moment(run.started_at)
-    yield "ended", output.moment(run.ended_at)
+    yield "meant for", plain.moment(shown.meant_for)
+    yield "started", plain.moment(run.started_at)
+    yield "ended", plain.moment(run.ended_at)
     yield "duration", _lasted(run)
     yield "labels", ", ".join(f"{key}={value}" for key, value in shown.labels.items())
     yield "not honoured", "\n".join(shown.not_honoured)
@@ -134,7 +134,7 @@ def _attempts(shown: RunShown) -> Iterator[tuple[str, ...]]:
             str(attempt.number),
             attempt.phase,
             attempt.node or "",
-            output.moment(attempt.started_at),
-            output.duration(attempt.duration_seconds),
+            plain.moment(attempt.started_at),
+            plain.duration(attempt.duration_seconds),
             attempt.outputs_uri or "",
         )

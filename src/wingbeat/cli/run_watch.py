@@ -9,7 +9,7 @@ import rich_click as click
 from flyteidl2.workflow.run_definition_pb2 import Action
 from rich.live import Live
 
-from wingbeat.cli import output, run_calls, run_reading
+from wingbeat.cli import output, plain, run_calls, run_reading
 from wingbeat.cli.client import Api, connected
 from wingbeat.cli.run_documents import ActionNode, RunTree
 from wingbeat.cli.run_tree import drawn, label
@@ -39,7 +39,7 @@ async def watch_run(target: Target, run: str, *, as_json: bool) -> bool:
             last = await _tell(looks)
         good = Phase[last.run.phase] in GOOD_ENDS
         if not as_json:
-            click.echo(f"run {run} {last.run.phase} after {output.duration(last.run.duration_seconds)}")
+            click.echo(f"run {run} {last.run.phase} after {plain.duration(last.run.duration_seconds)}")
             if not good:
                 await _explain(api, run)
         return good
@@ -99,7 +99,7 @@ def _tell_changes(tree: RunTree, known: dict[str, str]) -> None:
         state = node.phase if node.attempts == 1 else f"{node.phase} attempt {node.attempts}"
         if known.get(node.name) != state:
             known[node.name] = state
-            click.echo(f"{output.moment(system_clock())} {label(node)} {state}")
+            click.echo(f"{plain.moment(system_clock())} {label(node)} {state}")
 
 
 def _nodes(node: ActionNode) -> Iterator[ActionNode]:

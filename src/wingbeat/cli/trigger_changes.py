@@ -5,7 +5,7 @@ from datetime import timedelta
 import rich_click as click
 
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
-from wingbeat.cli import literals, output, trigger_calls, trigger_reading
+from wingbeat.cli import literals, output, plain, trigger_calls, trigger_reading
 from wingbeat.cli.client import connected
 from wingbeat.cli.target import Target
 from wingbeat.cli.trigger_documents import ForecastShown, HealthShown
@@ -87,7 +87,7 @@ def _print_forecast(shown: ForecastShown) -> None:
     most = max((bucket.fires for bucket in shown.buckets), default=0) or 1
     output.print_table(
         ("FROM", "RUNS", ""),
-        ((output.moment(each.begin), str(each.fires), "#" * round(BAR * each.fires / most)) for each in shown.buckets),
+        ((plain.moment(each.begin), str(each.fires), "#" * round(BAR * each.fires / most)) for each in shown.buckets),
     )
     if shown.triggers:
         click.echo()
@@ -102,14 +102,14 @@ def _print_health(shown: HealthShown) -> None:
     output.print_facts(
         (
             ("healthy", "yes" if shown.healthy else "no"),
-            ("lag", output.duration(shown.lag_seconds)),
+            ("lag", plain.duration(shown.lag_seconds)),
             ("active triggers", str(shown.active_triggers)),
             ("overdue", str(shown.overdue_triggers)),
             ("catching up", str(shown.triggers_with_backlog)),
-            ("behind since", output.moment(shown.oldest_backlog)),
+            ("behind since", plain.moment(shown.oldest_backlog)),
             ("failing", str(shown.failing_triggers)),
             ("nodes", ", ".join(node.host for node in shown.nodes)),
-            ("scheduled at", ", ".join(output.moment(node.scheduled_at) for node in shown.nodes)),
+            ("scheduled at", ", ".join(plain.moment(node.scheduled_at) for node in shown.nodes)),
         )
     )
     if shown.failing:

@@ -6,7 +6,7 @@ import rich_click as click
 from flyteidl2.common import identifier_pb2, list_pb2
 
 from wingbeat._generated.automation.v1 import automation_pb2 as pb
-from wingbeat.cli import output, trigger_calls, trigger_reading
+from wingbeat.cli import output, plain, trigger_calls, trigger_reading
 from wingbeat.cli.client import Api, connected
 from wingbeat.cli.run_calls import only
 from wingbeat.cli.target import Target
@@ -127,7 +127,7 @@ def state_words(trigger: TriggerSummary) -> str:
         return "active"
     if trigger.pause is None:
         return "inactive"
-    until = f" until {output.moment(trigger.pause.until)}" if trigger.pause.until else ""
+    until = f" until {plain.moment(trigger.pause.until)}" if trigger.pause.until else ""
     reason = f": {trigger.pause.reason}" if trigger.pause.reason else ""
     return f"paused{until}{reason}"
 
@@ -152,7 +152,7 @@ def _row(trigger: TriggerSummary) -> tuple[str, ...]:
         trigger.name,
         trigger.schedule,
         state_words(trigger),
-        output.moment(trigger.next_fire_at),
+        plain.moment(trigger.next_fire_at),
         (last.phase or (PRUNED if last.run else last.outcome)) if last else "",
     )
 
@@ -165,29 +165,29 @@ def _facts(shown: TriggerShown) -> Iterator[tuple[str, str]]:
     yield "schedule", trigger.schedule or "none"
     yield "state", state_words(trigger)
     yield "paused by", trigger.pause.paused_by if trigger.pause else ""
-    yield "next fire", output.moment(trigger.next_fire_at)
-    yield "last fire", output.moment(shown.triggered_at)
-    yield "revision", f"{trigger.revision} of {output.moment(shown.updated_at)}"
+    yield "next fire", plain.moment(trigger.next_fire_at)
+    yield "last fire", plain.moment(shown.triggered_at)
+    yield "revision", f"{trigger.revision} of {plain.moment(shown.updated_at)}"
     yield "description", shown.description
 
 
 def _slot_rows(slots: Iterable[SlotShown], *, utc: bool = False) -> Iterator[tuple[str, ...]]:
     for slot in slots:
-        yield (f"{slot.at:%Y-%m-%d %H:%M:%S}" if utc else output.moment(slot.at)), slot.local, slot.note
+        yield (f"{slot.at:%Y-%m-%d %H:%M:%S}" if utc else plain.moment(slot.at)), slot.local, slot.note
 
 
 def _fire_row(fire: FireShown) -> tuple[str, ...]:
-    slots = output.moment(fire.first_slot)
+    slots = plain.moment(fire.first_slot)
     if fire.count > 1:
-        slots = f"{slots} to {output.moment(fire.last_slot)} ({fire.count})"
+        slots = f"{slots} to {plain.moment(fire.last_slot)} ({fire.count})"
     return (
         slots,
         fire.kind,
         fire.outcome,
         fire.run or "",
         fire.phase or (PRUNED if fire.run else ""),
-        output.duration(fire.lag_seconds),
-        output.moment(fire.decided_at),
+        plain.duration(fire.lag_seconds),
+        plain.moment(fire.decided_at),
         fire.reason,
     )
 

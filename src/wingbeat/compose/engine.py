@@ -76,6 +76,8 @@ class StorageConfig(LogConfig):
 class EngineConfig(BaseModel):
     """A configuration file: where things are kept, and the namespace as `Namespace.from_dict` reads it."""
 
+    app: str | None = None
+    """`module:name` of a namespace that a program defines, instead of `namespace`."""
     storage: StorageConfig = Field(default_factory=StorageConfig)
     namespace: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
 

@@ -33,8 +33,13 @@ def is_gone(owner: Owner, *, now: datetime) -> bool:
         return False
     if owner.place is None or owner.place != here.place or owner.process is None:
         return owner.lease_until < now.timestamp()
-    pid, _, _ = owner.process.partition(":")
-    return _identity(int(pid)) != owner.process
+    return not is_alive(owner.process)
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process of this place that was given this identity still is the same one, and runs."""
+    pid, _, _ = identity.partition(":")
+    return _identity(int(pid)) == identity
 
 
 @lru_cache(maxsize=1)

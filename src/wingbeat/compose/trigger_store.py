@@ -21,6 +21,7 @@ from wingbeat.store.compose.connection import File, open_file
 from wingbeat.store.compose.transaction import Transaction
 
 MOST_EVENTS = 1_000
+MOST_ACTIVATIONS = 10_000
 _BATCH = 1_000
 
 
@@ -56,6 +57,10 @@ class TriggerStore:
 
     def get_activation(self, name: str) -> dict[str, Any] | None:
         return self.file.read(lambda tx: events.activation(tx, name))
+
+    def get_activations(self, *, limit: int = MOST_ACTIVATIONS) -> list[dict[str, Any]]:
+        """All triggers that were ever activated, by name."""
+        return self.file.read(lambda tx: events.activations(tx, limit=limit))
 
     def get_active_poll_triggers(self) -> list[dict[str, Any]]:
         return self.file.read(events.active_polls)

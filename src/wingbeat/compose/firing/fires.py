@@ -32,7 +32,8 @@ from wingbeat.store.compose.transaction import Transaction
 
 RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
 MANUAL = "manual"
-_OVER = frozenset({"completed", "failed", "cancelled", "paused"})
+_OVER = frozenset({"completed", "failed", "paused"})
+_LOST = "lost"
 _log = logging.getLogger("wingbeat.compose.trigger")
 
 
@@ -102,8 +103,8 @@ class Fires:
     async def _run(self, tick: Tick, activation: Activation, *, again: bool) -> Outcome | None:
         definition = self.definitions(activation)
         begun = await self._had_begun(tick) if again else None
-        if begun is not None and (begun in _OVER or begun == "lost"):
-            await self._finish(tick, begun, None if begun in _OVER else "the process that ran it is gone")
+        if begun is not None and _is_over(tick, begun):
+            await self._finish(tick, begun, "the process that ran it is gone" if begun == _LOST else None)
             return None
         start = self._start(tick, activation, definition)
         run = self.runner.run if begun is None else self.runner.resume
@@ -127,7 +128,7 @@ class Fires:
     async def _had_begun(self, tick: Tick) -> str | None:
         """What is known of its run: None when it is to be run from the start."""
         if not self.remembers:
-            return None if self.at_least_once else "lost"
+            return None if self.at_least_once else _LOST
         return await self.status_of(tick.run_id)
 
     def _start(self, tick: Tick, activation: Activation, definition: TriggerDef) -> Start:
@@ -170,3 +171,8 @@ class Fires:
                 ticks.unpark(tx, tick.trigger_name, now, room=1)
 
         await self.file.awrite(finish)
+
+
+def _is_over(tick: Tick, status: str) -> bool:
+    """A run that the end of its process has cancelled goes on in another one; who fired by hand has cancelled it."""
+    return status in _OVER or status == _LOST or (status == "cancelled" and tick.kind == MANUAL)

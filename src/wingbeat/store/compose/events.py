@@ -79,6 +79,11 @@ def activation(tx: Transaction, name: str) -> dict[str, Any] | None:
     return _named(_ACTIVATION, row) if row else None
 
 
+def activations(tx: Transaction, *, limit: int) -> list[dict[str, Any]]:
+    rows = tx.fetch(f"SELECT {', '.join(_ACTIVATION)} FROM trigger_activations ORDER BY name LIMIT ?", limit)
+    return [_named(_ACTIVATION, row) for row in rows]
+
+
 def active_polls(tx: Transaction) -> list[dict[str, Any]]:
     rows = tx.fetch(
         f"SELECT {', '.join(_ACTIVATION)} FROM trigger_activations WHERE trigger_type = 'poll' AND status = 'active'"

@@ -1,0 +1,175 @@
+"""`wingbeat compose start` and `stop`: processes that fire, one for a data directory, and how they end."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.compose_desk import APP, ComposeDesk, wait_until
+from wingbeat.cli.compose import lock
+from wingbeat.errors import FailedPrecondition
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> ComposeDesk:
+    return ComposeDesk(tmp_path / "data")
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A line for each run that has begun."""
+    return tmp_path / "notes"
+
+
+@pytest.fixture
+def start(compose: ComposeDesk, notes: Path) -> Iterator[Start]:
+    """Starts a process that fires; whatever is left of it is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        process = compose.process(*APP, "start", *arguments, MARKET_NOTES=str(notes), **environment)
+        started.append(process)
+        wait_until(lambda: process.poll() is not None or compose_pid(compose) == process.pid)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def compose_pid(compose: ComposeDesk) -> int | None:
+    return lock.holder(compose.data)
+
+
+def runs(compose: ComposeDesk) -> list[dict[str, Any]]:
+    return compose("history", "--output", "json").json["runs"]
+
+
+def test_it_fires_is_seen_obeys_and_ends(compose: ComposeDesk, start: Start, notes: Path) -> None:
+    process = start()
+    wait_until(notes.exists)
+    shown = compose("status", "--output", "json").json
+    assert (shown["running"], shown["pid"]) == (True, process.pid)
+    assert {each["name"] for each in shown["triggers"]} == {"hourly", "by_hand", "broken", "every_second"}
+
+    second = compose(*APP, "start")
+    assert f"process {process.pid} fires the triggers of" in second.complaint
+
+    assert compose("pause", "every_second").code == 0
+    wait_until(lambda: not [run for run in runs(compose) if run["status"] == "running"])
+    assert compose("stop").out == f"process {process.pid} has ended\n"
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    assert "active: every_second" in out
+    assert {run["status"] for run in runs(compose)} == {"completed"}
+    assert "nothing to stop" in compose("stop").complaint
+
+    again = start()
+    compose("stop")
+    assert "left disabled: every_second" in again.communicate(timeout=10)[0]
+
+
+def test_what_has_begun_is_waited_for_at_the_end(compose: ComposeDesk, start: Start, notes: Path) -> None:
+    process = start(MARKET_LINGER="1.5")
+    wait_until(notes.exists)
+    assert compose("stop").code == 0
+    process.communicate(timeout=10)
+    assert [run["status"] for run in runs(compose)] == ["completed"]
+
+
+def test_what_lasts_too_long_is_cut_off_and_done_again(compose: ComposeDesk, start: Start, notes: Path) -> None:
+    process = start("--drain", "0.2", MARKET_LINGER="60")
+    wait_until(notes.exists)
+    assert compose("stop", "--wait", "10").code == 0
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert [run["status"] for run in runs(compose)] == ["cancelled"]
+    compose("pause", "every_second")
+    start(MARKET_LINGER="0")
+    wait_until(lambda: [run["status"] for run in runs(compose)] == ["completed"])
+
+
+def test_a_second_signal_does_not_wait(start: Start, notes: Path) -> None:
+    process = start(MARKET_LINGER="60")
+    wait_until(notes.exists)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    while "stopping" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_a_killed_process_is_not_taken_for_a_running_one(compose: ComposeDesk, start: Start, notes: Path) -> None:
+    process = start(MARKET_LINGER="60")
+    wait_until(notes.exists)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    shown = compose("status", "--output", "json").json
+    assert (shown["running"], shown["pid"]) == (False, None)
+    assert [run["status"] for run in shown["runs"]] == ["crashed"]
+    assert "nothing to stop" in compose("stop").complaint
+
+    assert compose("pause", "every_second").code == 0
+    end_leases(compose)
+    start(MARKET_LINGER="0")
+    wait_until(lambda: [run["status"] for run in runs(compose)] == ["completed"])
+
+
+def end_leases(compose: ComposeDesk) -> None:
+    """Half a minute later."""
+    with closing(sqlite3.connect(compose.data / "triggers.db")) as connection, connection:
+        connection.execute("UPDATE trigger_events SET lease_until = 0 WHERE finished_at IS NULL")
+
+
+def test_a_file_that_names_a_process_holds_nothing(compose: ComposeDesk) -> None:
+    compose.data.mkdir()
+    (compose.data / lock.FILE).write_text(f"{os.getpid()}:1")
+    assert lock.holder(compose.data) is None
+    with lock.held(compose.data):
+        assert lock.holder(compose.data) == os.getpid()
+        with pytest.raises(FailedPrecondition, match=f"process {os.getpid()}"), lock.held(compose.data):
+            pytest.fail("two hold it")
+    assert lock.holder(compose.data) is None
+
+
+def test_a_child_that_outlives_its_parent_holds_nothing(compose: ComposeDesk) -> None:
+    reader, writer = os.pipe()
+    with lock.held(compose.data):
+        child = os.fork()
+        if child == 0:
+            os.read(reader, 1)
+            os._exit(0)
+    try:
+        assert lock.holder(compose.data) is None
+    finally:
+        os.write(writer, b".")
+        os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_trigger_that_is_wrong_is_an_error_at_the_start(compose: ComposeDesk, tmp_path: Path) -> None:
+    compose.data.mkdir()
+    (compose.data / "wingbeat.json").write_text(
+        json.dumps(
+            {
+                "namespace": [
+                    {"gref": "tests.cli.market:double", "triggers": [{"schedule": "* * * * *", "payload": {"x": 1}}]}
+                ]
+            }
+        )
+    )
+    assert "nothing takes x" in compose("start").complaint
+    assert compose_pid(compose) is None
