@@ -16,7 +16,14 @@ from wingbeat.clock import Clock, system_clock
 from wingbeat.compose.callables import is_async
 from wingbeat.compose.configs import NsCacheConfig
 from wingbeat.compose.flights import Flight, Flights, making_a_call
-from wingbeat.compose.kept_results import SECONDS_A_DAY, KeptResults, Key, Verdict, table_name_from_path
+from wingbeat.compose.kept_results import (
+    SECONDS_A_DAY,
+    KeptResults,
+    Key,
+    Verdict,
+    generate_cache_table_ddl,
+    table_name_from_path,
+)
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.errors import AlreadyExists
 from wingbeat.store.compose import caches
@@ -28,6 +35,7 @@ __all__ = [
     "CacheProhibitDirectCall",
     "CacheRefreshPushback",
     "CacheRefreshSuppressed",
+    "generate_cache_table_ddl",
     "mount_cached_node",
     "table_name_from_path",
 ]

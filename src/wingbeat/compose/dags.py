@@ -40,12 +40,8 @@ class Dag:
 
     def resolve(self, nsref: str | NsRef) -> NamespaceNode:
         """The node at this place: that of the namespace the Dag is registered in comes first. Raises KeyError."""
-        if self.parent_namespace is not None:
-            try:
-                return self.parent_namespace.get(nsref)
-            except KeyError:
-                pass
-        return self.namespace.get(nsref)
+        registered = self.parent_namespace.find(nsref) if self.parent_namespace else None
+        return registered or self.namespace.get(nsref)
 
     def node(
         self,

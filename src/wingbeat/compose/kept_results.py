@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from pydantic import JsonValue, PydanticSchemaGenerationError, TypeAdapter, ValidationError
-
 from wingbeat.compose.configs import NsCacheConfig
 from wingbeat.compose.methods import Method
 from wingbeat.compose.simple_types import column_type, to_column
+from wingbeat.compose.values import Codec, UnstorableValue
 from wingbeat.store.compose.caches import RESERVED, CacheTable, Found
 from wingbeat.store.compose.transaction import Value
 
@@ -61,7 +60,12 @@ class KeptResults:
         self.lifetime = Lifetime(config.min_ttl * SECONDS_A_DAY, config.max_ttl * SECONDS_A_DAY)
         self._signature = inspect.signature(method.o)
         self.table = CacheTable(table_name_from_path(self.name), self.name, _columns(method, self._signature))
-        self._adapter = _adapter(method)
+        self._codec = Codec(method.return_annotation)
+        if not self._codec.storable:
+            raise ValueError(
+                f"the result of {method.name!r} cannot be kept as JSON: declare a pydantic model, a dataclass or a"
+                " standard type"
+            )
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Callable[[Callable[..., Any]], Any], Key]:
         """The call with its defaults, to be made of a callable, and its key. Raises TypeError like a call does."""
@@ -76,18 +80,23 @@ class KeptResults:
             return verdict, None
         try:
             return verdict, self.read(found.value_json)
-        except ValidationError:
+        except ValueError:
             return Verdict.CALL, None
 
     def write(self, result: Any) -> str:
-        """Raises TypeError for a result that would come back as something else."""
-        text = self._adapter.dump_json(result, warnings=False).decode()
-        if self.read(text) != result:
-            raise TypeError(f"the result of {self.name!r} changes when it is kept: say in its annotation what it has")
-        return text
+        """Raises UnstorableValue for a result that would come back as something else."""
+        try:
+            return self._codec.encode(result)
+        except UnstorableValue as error:
+            raise UnstorableValue(f"the result of {self.name!r} cannot be kept: {error}") from error
 
     def read(self, value_json: str) -> Any:
-        return self._adapter.validate_json(value_json)
+        return self._codec.decode(value_json)
+
+
+def generate_cache_table_ddl(table_name: str, method: Method) -> str:
+    """The statement that makes the table of a callable. Raises ValueError for parameters that fit into no columns."""
+    return CacheTable(table_name, "", _columns(method, inspect.signature(method.o))).ddl
 
 
 def table_name_from_path(path: str) -> str:
@@ -103,10 +112,3 @@ def _columns(method: Method, signature: inspect.Signature) -> tuple[tuple[str, s
         if name.lower() in RESERVED:
             raise ValueError(f"parameter {name!r} of {method.name!r} is the name of a column of every cache: rename it")
     return tuple((each.name, column_type(each.annotation) or "TEXT") for each in method.args)
-
-
-def _adapter(method: Method) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(JsonValue if method.return_annotation is None else method.return_annotation)
-    except PydanticSchemaGenerationError as error:
-        raise ValueError(f"the result of {method.name!r} cannot be kept as JSON: {error}") from error

@@ -127,9 +127,13 @@ class Namespace:
 
     def get(self, nsref: str | NsRef) -> NamespaceNode:
         """The node at this place; raises KeyError when there is none."""
-        if (node := self._nodes.get(str(nsref))) is None:
+        if (node := self.find(nsref)) is None:
             raise KeyError(f"{str(nsref)!r} not found in namespace")
         return node
+
+    def find(self, nsref: str | NsRef) -> NamespaceNode | None:
+        """The node at this place, or None when there is none."""
+        return self._nodes.get(str(nsref))
 
     def get_as_dag(self, nsref: str | NsRef) -> "Dag":
         """The Dag at this place, or a new one around the callable; raises KeyError when there is nothing."""

@@ -21,6 +21,7 @@ from wingbeat.compose.callables import importable
 from wingbeat.compose.refs import GlobalRef
 
 TYPE, VALUE = "__type__", "value"
+_AS_IT_IS = "any"
 _ITEMS: Mapping[str, Callable[[list[Any]], Any]] = {"tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
 """Types that are made of a list of their items; a dict of pairs."""
 _SCALARS = {each.__name__: each for each in (bytes, datetime, date, time, timedelta, Decimal, UUID, float)}
@@ -49,6 +50,11 @@ def tagged(value: Any) -> Any:
     raise TypeError(f"a {kind.__module__}.{kind.__qualname__} has no JSON")
 
 
+def tagged_as_it_is(value: Any) -> Any:
+    """With a tag in any case: for a value that is not of the type which was declared for it."""
+    return _tag(_AS_IT_IS, tagged(value))
+
+
 def untagged(data: Any) -> Any:
     """The value that was tagged. Raises ValueError for a type that is not known."""
     if isinstance(data, list):
@@ -59,6 +65,8 @@ def untagged(data: Any) -> Any:
     if found.keys() != {TYPE, VALUE}:
         return {key: untagged(each) for key, each in found.items()}
     name, value = str(found[TYPE]), found[VALUE]
+    if name == _AS_IT_IS:
+        return untagged(value)
     if name in _ITEMS:
         return _ITEMS[name](untagged(value))
     if name == "Path":

@@ -16,6 +16,7 @@ from wingbeat.clock import Clock
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
 from wingbeat.compose.firing import backfills
 from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.fires import MANUAL, Fires
 from wingbeat.compose.firing.leases import Leases
 from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
@@ -25,7 +26,7 @@ from wingbeat.compose.firing.stored_definitions import decode, encode
 from wingbeat.compose.initiators import run_initiator
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.registry import Namespace
-from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.compose.trigger_defs import TriggerDef, TriggerKind
 from wingbeat.compose.trigger_store import TriggerStore
 from wingbeat.core.preview import Slot, upcoming
 from wingbeat.store.compose import activations, ticks
@@ -65,14 +66,15 @@ class TriggerManager:
         self.provenance = NullProvenance() if provenance is None else provenance
         self._clock = store.clock if clock is None else clock
         self._now: datetime | None = None
-        by = Claimant(lease)
+        by, runner = Claimant(lease), runner or DagRuns(namespace, self.provenance)
+        self._code = Code(self._stored, runner.has)
         self._fires = Fires(
             file=store.file,
             clock=self._time,
             by=by,
             leases=Leases(store.file, by, self._time),
-            runner=runner or DagRuns(namespace, self.provenance),
-            definitions=self._stored,
+            runner=runner,
+            code=self._code,
             status_of=self._status_of,
             remembers=not isinstance(self.provenance, NullProvenance),
             at_least_once=at_least_once,
@@ -98,8 +100,10 @@ class TriggerManager:
         """Activate all triggers of the namespace but those that somebody deactivated: for the start of a program."""
         activated: list[str] = []
         left: list[str] = []
-        for trigger in self.namespace.triggers():
+        triggers = self.namespace.triggers()
+        for trigger in triggers:
             self._check(trigger.definition)
+        for trigger in triggers:
             kept = self.store.activate(trigger.definition, keep_disabled=True)
             (activated if kept else left).append(trigger.name)
         self._nudge()
@@ -131,7 +135,7 @@ class TriggerManager:
             raise ValueError(f"Trigger '{name}' is not active (status: {status})")
         definition = self._stored(activation)
         inputs = inputs_of(definition, payload, None)
-        self._fires.runner.check(activation.dag_nsref, inputs)
+        self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
         tick = _manual(activation, inputs)
         now, by = self._time(), self._fires.by
         await self.store.file.awrite(
@@ -151,7 +155,6 @@ class TriggerManager:
         with self._starting:
             if self._scheduler is not None:
                 return
-            self._warn_of_changes()
             self._scheduler = scheduler = Scheduler(self._fires, self._time)
             try:
                 self._loop = asyncio.get_running_loop()
@@ -160,7 +163,7 @@ class TriggerManager:
                 self._thread = Thread(target=self._keep_going_here, args=(self._loop, scheduler), daemon=True)
                 self._thread.start()
             else:
-                self._task = self._loop.create_task(scheduler.keep_going())
+                self._task = self._loop.create_task(self._keep_going(scheduler))
 
     def stop(self) -> None:
         """Fire nothing more; runs that have begun go on. Returns at once."""
@@ -195,7 +198,8 @@ class TriggerManager:
             for _ in range(_ROUNDS):
                 claimed = await scheduler.look(self._time())
                 await scheduler.drain(None)
-                if not (claimed.begun or claimed.taken or _is_due(claimed.next_look, self._time())):
+                more = scheduler.take_nudge() or _is_due(claimed.next_look, self._time())
+                if not (claimed.begun or claimed.taken or more):
                     break
                 fired += len(claimed.begun) + len(claimed.taken)
         finally:
@@ -243,7 +247,15 @@ class TriggerManager:
         return self._now or self._clock()
 
     def _check(self, definition: TriggerDef) -> None:
-        self._fires.runner.check(definition.dag_nsref, inputs_of(definition, None, None))
+        """Inputs that are missing may still come from a `poll_fn`, or from whoever calls `fire`."""
+        check, inputs = self._fires.runner.check, inputs_of(definition, None, None)
+        check(definition.dag_nsref, inputs, complete=False)
+        self._code.require(definition)
+        if definition.trigger_type == TriggerKind.POLL and definition.poll_fn is None:
+            try:
+                check(definition.dag_nsref, inputs, complete=True)
+            except ValueError as error:
+                _log.warning("trigger %r will fail by its schedule, without a payload: %s", definition.name, error)
 
     def _known(self, name: str) -> Activation:
         found = self.store.file.read(lambda tx: activations.get(tx, name))
@@ -271,13 +283,19 @@ class TriggerManager:
 
     def _keep_going_here(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
         async def keep_going() -> None:
-            await scheduler.keep_going()
+            await self._keep_going(scheduler)
             await scheduler.drain(None)
 
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(keep_going())
 
+    async def _keep_going(self, scheduler: Scheduler) -> None:
+        warning = asyncio.ensure_future(self.store.file.on_thread(self._warn_of_changes))
+        await scheduler.keep_going()
+        await asyncio.wait([warning])
+
     def _warn_of_changes(self) -> None:
+        """Here nobody waits for it, however many triggers there are."""
         for trigger in self.namespace.triggers():
             stored = self.store.get_activation(trigger.name)
             if stored and stored["status"] == "active" and stored["config_json"] != encode(trigger.definition):

@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from wingbeat.clock import Clock, system_clock
+from wingbeat.compose import event_pruning
 from wingbeat.compose.configs import TriggerConfig
-from wingbeat.compose.firing.schedules import decode_line, encode_line, firing_of
-from wingbeat.compose.firing.stored_definitions import decode, encode
+from wingbeat.compose.firing import activating
 from wingbeat.compose.initiators import run_initiator
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import TriggerDef
-from wingbeat.core.trigger import comes_due_at, owed
-from wingbeat.errors import InvalidArgument
 from wingbeat.store.compose import activations, events, trigger_tables
-from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.connection import File, open_file
-from wingbeat.store.compose.transaction import Transaction
 
 MOST_EVENTS = 1_000
 MOST_ACTIVATIONS = 10_000
-_BATCH = 1_000
 
 
 class TriggerStore:
@@ -48,12 +43,12 @@ class TriggerStore:
         """
         definition = _definition(trigger, dag_nsref)
         by = run_initiator.get()
-        return self.file.write(lambda tx: _activate(tx, definition, keep_disabled=keep_disabled, by=by))
+        return self.file.write(lambda tx: activating.activate(tx, definition, keep_disabled=keep_disabled, by=by))
 
     def deactivate(self, name: str) -> None:
         """Slots from now on do not fire. Nothing happens to one that is unknown, or inactive already."""
         by = run_initiator.get()
-        self.file.write(lambda tx: _deactivate(tx, name, by=by))
+        self.file.write(lambda tx: activating.deactivate(tx, name, by=by))
 
     def get_activation(self, name: str) -> dict[str, Any] | None:
         return self.file.read(lambda tx: events.activation(tx, name))
@@ -103,14 +98,11 @@ class TriggerStore:
         return self.file.read(lambda tx: events.revisions(tx, name, limit=limit))
 
     def prune(self, keep: timedelta | int) -> int:
-        """Remove events that are older, or all but so many of each trigger; returns how many.
+        """Remove events that are older, or all but so many of each trigger; returns how many. Fires that go on stay.
 
-        A dedupe key may fire again when its event is gone.
+        A dedupe key may fire again when its event is gone. Raises InvalidArgument for less than nothing.
         """
-        removed = 0
-        while gone := self.file.write(lambda tx: _prune(tx, keep)):
-            removed += gone
-        return removed
+        return event_pruning.prune(self.file, keep)
 
 
 def _definition(trigger: TriggerDef | TriggerConfig, dag_nsref: str | None) -> TriggerDef:
@@ -119,74 +111,3 @@ def _definition(trigger: TriggerDef | TriggerConfig, dag_nsref: str | None) -> T
     if dag_nsref is None:
         raise ValueError(f"trigger {trigger.name!r}: give dag_nsref, which a TriggerConfig does not have")
     return TriggerDef.from_config(trigger, str(dag_nsref))
-
-
-def _activate(tx: Transaction, definition: TriggerDef, *, keep_disabled: bool, by: str | None) -> bool:
-    before = activations.get(tx, definition.name)
-    if before is not None and not before.active and keep_disabled:
-        return False
-    config = encode(definition)
-    if before is not None and before.active and _same(before, definition, config):
-        if by is not None:
-            activations.sign(tx, definition.name, by=by, now=tx.now)
-        return True
-    after = _activated(before, definition, config, now=tx.now)
-    resumed = before is not None and not before.active
-    activations.put(tx, after, last_checked_at=tx.now if resumed else None)
-    if by is not None or before is None or resumed:
-        activations.sign(tx, definition.name, by=by, now=tx.now)
-    activations.remember(tx, definition.name, "activate" if before is None or resumed else "change", by=by, now=tx.now)
-    return True
-
-
-def _same(before: Activation, definition: TriggerDef, config: str) -> bool:
-    kept = (before.dag_nsref, before.trigger_type, before.config_json)
-    return before.revision > 0 and kept == (definition.dag_nsref, definition.trigger_type, config)
-
-
-def _activated(before: Activation | None, definition: TriggerDef, config: str, *, now: datetime) -> Activation:
-    fresh = Activation(
-        name=definition.name,
-        dag_nsref=definition.dag_nsref,
-        trigger_type=definition.trigger_type,
-        status="active",
-        config_json=config,
-        created_at=now,
-        revision=1 if before is None else before.revision + 1,
-        anchor=now if before is None else before.anchor,
-        decided_until=now if before is None else max(now, before.decided_until),
-        next_run_at=None,
-        failures=0,
-        line_json=None,
-        cursor_json=None if before is None else before.cursor_json,
-    )
-    if before is not None and before.active:
-        fresh = replace(fresh, line_json=_owed_line(before, now))
-    due_at = now if fresh.line_json else comes_due_at(firing_of(fresh, definition))
-    return replace(fresh, next_run_at=due_at)
-
-
-def _owed_line(before: Activation, now: datetime) -> str | None:
-    """What waits, and what came due under the schedule until now."""
-    try:
-        backlog, _ = owed(firing_of(before, decode(before, None)), now)
-    except (InvalidArgument, ValueError):
-        return before.line_json
-    return encode_line([*decode_line(before.line_json), *([backlog] if backlog else [])])
-
-
-def _deactivate(tx: Transaction, name: str, *, by: str | None) -> None:
-    before = activations.get(tx, name)
-    if before is None:
-        return
-    if before.active:
-        activations.disable(tx, name)
-        activations.remember(tx, name, "deactivate", by=by, now=tx.now)
-    if before.active or by is not None:
-        activations.sign(tx, name, by=by, now=tx.now)
-
-
-def _prune(tx: Transaction, keep: timedelta | int) -> int:
-    if isinstance(keep, timedelta):
-        return events.prune_before(tx, tx.now - keep, limit=_BATCH)
-    return events.prune_beyond(tx, keep, limit=_BATCH)

@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from wingbeat.compose.tagged import TYPE, tagged, untagged
+from wingbeat.compose.tagged import TYPE, tagged, tagged_as_it_is, untagged
 from wingbeat.compose.type_fit import is_known
 
 _NUMBERS_THAT_JSON_LACKS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -35,6 +36,11 @@ class Codec:
         self._annotation = annotation
         self._adapter = _adapter(annotation)
 
+    @property
+    def storable(self) -> bool:
+        """False when nothing of the declared type could ever be written."""
+        return self._adapter is not None or not is_known(self._annotation)
+
     def encode(self, value: Any) -> str:
         """Raises UnstorableValue, which says what can be done."""
         for text in self._texts(value):
@@ -48,20 +54,15 @@ class Codec:
         )
 
     def decode(self, text: str) -> Any:
-        """What was encoded. Raises ValueError for a text that is no JSON."""
+        """What was encoded. Raises ValueError for a text that is no JSON, or not of the declared type (any more)."""
         if TYPE in text:
             return untagged(json.loads(text))
-        if self._adapter is not None:
-            with suppress(ValidationError):
-                return self._adapter.validate_json(text)
-        return json.loads(text)
+        return json.loads(text) if self._adapter is None else self._adapter.validate_json(text)
 
     def _texts(self, value: Any) -> Iterator[str]:
-        """Ways to write it, the best first."""
-        if self._adapter is not None:
-            with suppress(*_UNWRITABLE):
-                yield _typed(self._adapter, value)
-        for way in (_plain, _tagged):
+        """Ways to write it, the best first. What is not of the declared type says so."""
+        ways = (_plain, _tagged) if self._adapter is None else (partial(_typed, self._adapter), _unlike)
+        for way in ways:
             with suppress(*_UNWRITABLE):
                 yield way(value)
 
@@ -114,6 +115,10 @@ def _plain(value: Any) -> str:
 
 def _tagged(value: Any) -> str:
     return _plain(tagged(value))
+
+
+def _unlike(value: Any) -> str:
+    return _plain(tagged_as_it_is(value))
 
 
 def _spelled(value: Any) -> Any:

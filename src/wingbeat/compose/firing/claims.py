@@ -4,15 +4,18 @@ Its one rule: a trigger whose decision fails is left alone for a while, with an 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from wingbeat.compose.firing import ledger
+from wingbeat.compose.firing.absences import Absences
 from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.runs import inputs_of
-from wingbeat.compose.firing.schedules import Decision, count, decide, encode_line, first_slot, wake_at
+from wingbeat.compose.firing.schedules import Decision, decide, encode_line, wake_at
 from wingbeat.compose.initiators import SCHEDULER
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import TriggerDef
@@ -26,8 +29,6 @@ from wingbeat.store.compose.transaction import Transaction
 
 MOST_TRIGGERS = 200
 """Looked at in one transaction."""
-Definitions = Callable[[Activation], TriggerDef]
-"""Raises ValueError for a trigger that cannot be understood here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,16 @@ class Claimed:
     next_look: datetime | None
 
 
-def claim_due(tx: Transaction, now: datetime, *, by: Claimant, definitions: Definitions) -> Claimed:
-    taken = _take_over(tx, now, by=by)
+def claim_due(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> Claimed:
+    taken = _take_over(tx, now, by=by, code=code)
     begun: list[tuple[Tick, Activation]] = []
-    for activation in activations.due(tx, now, limit=MOST_TRIGGERS):
+    for activation in activations.due(tx, now, limit=MOST_TRIGGERS, without=code.absences.passed_over(now)):
         try:
-            begun += [(tick, activation) for tick in _claim(tx, activation, definitions(activation), now, by=by)]
+            if (definition := code.fireable(tx, activation, now)) is not None:
+                begun += [(tick, activation) for tick in _claim(tx, activation, definition, now, by=by)]
         except (InvalidArgument, ValueError) as error:
             _leave_alone(tx, activation, now, error)
-    looks = [at for at in (activations.next_due(tx), ticks.next_expiry(tx)) if at is not None]
-    return Claimed(begun, taken, min(looks, default=None))
+    return Claimed(begun, taken, _next_look(tx, now, code.absences))
 
 
 def rewind(tx: Transaction, now: datetime) -> int:
@@ -80,17 +81,36 @@ def slot_tick(activation: Activation, slot: datetime, *, status: str, payload: M
     )
 
 
-def _take_over(tx: Transaction, now: datetime, *, by: Claimant) -> list[Tick]:
-    expired = ticks.expired(tx, now=now, limit=MOST_TRIGGERS)
+def _take_over(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> list[Tick]:
+    expired = ticks.expired(tx, now=now, limit=MOST_TRIGGERS, without=code.absences.passed_over(now))
     if not expired:
         return []
-    taken = [tick for tick, owner in expired if by.may_take(tick.event_id, owner, now)]
-    ours = {tick.event_id for tick in taken}
-    ticks.take(tx, ours, owner=by.owner, lease_until=by.until(now))
-    others = [tick.event_id for tick, _ in expired if tick.event_id not in ours]
+    free = [tick for tick, owner in expired if by.may_take(tick.event_id, owner, now)]
+    others = {tick.event_id for tick, _ in expired}.difference(tick.event_id for tick in free)
     if others:
         ticks.put_off(tx, others, until=by.until(now))
+    taken = [tick for tick in free if _may_fire(tx, tick, now, code)]
+    ticks.take(tx, [tick.event_id for tick in taken], owner=by.owner, lease_until=by.until(now))
     return taken
+
+
+def _may_fire(tx: Transaction, tick: Tick, now: datetime, code: Code) -> bool:
+    """Unless it is left to those who have its code. What is wrong with it is told when it is carried out."""
+    activation = activations.get(tx, tick.trigger_name)
+    try:
+        return activation is None or code.fireable(tx, activation, now) is not None
+    except (InvalidArgument, ValueError):
+        return True
+
+
+def _next_look(tx: Transaction, now: datetime, absences: Absences) -> datetime | None:
+    absent = absences.passed_over(now)
+    looks = (
+        activations.next_due(tx, without=absent),
+        ticks.next_expiry(tx, without=absent),
+        absences.next_look(now),
+    )
+    return min((at for at in looks if at is not None), default=None)
 
 
 def _claim(
@@ -110,18 +130,7 @@ def _claim(
 
 
 def _settle(tx: Transaction, name: str, decision: Decision, now: datetime) -> None:
-    for unfired in decision.unfired:
-        events.add(
-            tx,
-            name,
-            status=unfired.outcome,
-            now=now,
-            kind="schedule",
-            scheduled_for=first_slot(unfired),
-            revision=unfired.slots.revision,
-            slots=count(unfired),
-            error=unfired.reason.text,
-        )
+    ledger.note(tx, name, decision.unfired, now)
     activations.move(
         tx,
         name,

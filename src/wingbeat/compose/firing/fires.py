@@ -9,21 +9,24 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from wingbeat.clock import Clock
 from wingbeat.compose.firing import checks
 from wingbeat.compose.firing.answers import Fire, PollContext, TriggerTime, read
 from wingbeat.compose.firing.claimants import Claimant
-from wingbeat.compose.firing.claims import Definitions, payload_of, run_id_of
+from wingbeat.compose.firing.claims import payload_of, run_id_of
+from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.leases import Leases
 from wingbeat.compose.firing.polling import ask
 from wingbeat.compose.firing.runs import Outcome, Runner, Start, inputs_of
+from wingbeat.compose.firing.schedules import schedule_of
 from wingbeat.compose.initiators import initiated_by
 from wingbeat.compose.json_text import json_text
-from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.compose.trigger_defs import Overlapping, TriggerDef
 from wingbeat.core.retry import Backoff
+from wingbeat.core.schedule import next_after
 from wingbeat.store.compose import activations, ticks
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.connection import File
@@ -32,6 +35,8 @@ from wingbeat.store.compose.transaction import Transaction
 
 RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
 MANUAL = "manual"
+_SHORTEST_GAP = timedelta(seconds=1)
+"""Between two slots."""
 _OVER = frozenset({"completed", "failed", "paused"})
 _LOST = "lost"
 _log = logging.getLogger("wingbeat.compose.trigger")
@@ -44,7 +49,7 @@ class Fires:
     by: Claimant
     leases: Leases
     runner: Runner
-    definitions: Definitions
+    code: Code
     status_of: Callable[[str], Awaitable[str | None]]
     """Of a run that may have begun elsewhere: None when nobody recorded it."""
     remembers: bool
@@ -68,7 +73,7 @@ class Fires:
                 return await self._check(tick, activation)
             return await self._run(tick, activation, again=again)
         except asyncio.CancelledError:
-            self.file.write(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock()))
+            await self.file.awrite(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock()))
             raise
         except Exception as error:
             _log.exception("a fire of trigger %r failed", tick.trigger_name)
@@ -81,7 +86,7 @@ class Fires:
             self.inputs.pop(tick.event_id, None)
 
     async def _check(self, tick: Tick, activation: Activation) -> Outcome | None:
-        definition = self.definitions(activation)
+        definition = self.code.definitions(activation)
         poll_fn = definition.polled()
         if poll_fn is None:
             await self._finish(tick, "skipped", "its poll_fn was taken away")
@@ -101,7 +106,7 @@ class Fires:
         return await self.carry_out(tick, activation=activation)
 
     async def _run(self, tick: Tick, activation: Activation, *, again: bool) -> Outcome | None:
-        definition = self.definitions(activation)
+        definition = self.code.definitions(activation)
         begun = await self._had_begun(tick) if again else None
         if begun is not None and _is_over(tick, begun):
             await self._finish(tick, begun, "the process that ran it is gone" if begun == _LOST else None)
@@ -109,7 +114,7 @@ class Fires:
         start = self._start(tick, activation, definition)
         run = self.runner.run if begun is None else self.runner.resume
         timeout = definition.timeout.total_seconds() if definition.timeout else None
-        bound = asyncio.timeout(timeout)
+        bound, began = asyncio.timeout(timeout), self.clock()
         try:
             with initiated_by(tick.initiated_by):
                 async with bound:
@@ -119,6 +124,7 @@ class Fires:
                 raise
             await self._failed(tick, activation, definition, f"the run had not ended after {timeout:g} s")
             return None
+        self._warn_of_overrun(tick, definition, began)
         if outcome.status == "failed":
             await self._failed(tick, activation, definition, outcome.error or "the run failed")
         else:
@@ -155,6 +161,20 @@ class Fires:
                 activations.ran(tx, tick.trigger_name, tick.run_id, now)
 
         await self.file.awrite(again)
+
+    def _warn_of_overrun(self, tick: Tick, definition: TriggerDef, began: datetime) -> None:
+        """Slots that came due meanwhile are skipped by its policy, which somebody may not have meant."""
+        schedule, slot, now = schedule_of(definition), tick.scheduled_for, self.clock()
+        if schedule is None or slot is None or now - began < _SHORTEST_GAP or definition.overlap != Overlapping.SKIP:
+            return
+        following = next_after(schedule, began, began)
+        if following is not None and following <= now:
+            _log.warning(
+                "a run of trigger %r took %s, so slots from %s on were skipped",
+                tick.trigger_name,
+                now - began,
+                following,
+            )
 
     async def _finish(self, tick: Tick, status: str, error: str | None) -> None:
         now = self.clock()

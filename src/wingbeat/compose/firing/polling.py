@@ -27,7 +27,7 @@ async def ask(poll_fn: PollFunction, context: PollContext, *, timeout: float | N
         async with bound:
             if inspect.iscoroutinefunction(poll_fn):
                 return await poll_fn(**arguments)
-            answer = await _in_thread(lambda: poll_fn(**arguments))
+            answer = await in_thread(lambda: poll_fn(**arguments))
             return await answer if inspect.isawaitable(answer) else answer
     except TimeoutError as error:
         if bound.expired():
@@ -42,7 +42,7 @@ def _wants_context(poll_fn: PollFunction) -> bool:
         return False
 
 
-async def _in_thread(call: Callable[[], Any]) -> Any:
+async def in_thread(call: Callable[[], Any]) -> Any:
     """A thread of its own: one that hangs takes no place from others, and does not hold the process."""
     answer: Future[Any] = Future()
     context = copy_context()

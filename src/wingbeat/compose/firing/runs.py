@@ -10,6 +10,7 @@ from wingbeat.compose.dag_nodes import source_inputs
 from wingbeat.compose.firing.answers import TriggerTime
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.registry import Namespace
+from wingbeat.compose.running.inputs import check_inputs
 from wingbeat.compose.trigger_defs import TriggerDef
 
 
@@ -40,8 +41,15 @@ class Runner(Protocol):
         """Go on with a run whose process is gone."""
         ...
 
-    def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
-        """Raise KeyError when nothing is there, ValueError for inputs that nothing takes."""
+    def has(self, dag_nsref: str) -> bool:
+        """Whether there is something to run."""
+        ...
+
+    def check(self, dag_nsref: str, inputs: Mapping[str, Any], *, complete: bool) -> None:
+        """Raise KeyError when nothing is there, ValueError for inputs that nothing takes.
+
+        Where they are `complete`, also for those that a source lacks.
+        """
         ...
 
 
@@ -67,8 +75,14 @@ class DagRuns:
     async def resume(self, start: Start) -> Outcome:
         return await self._runner(self._dag(start.dag_nsref)).restart(start.run_id, scheduled_for=start.scheduled_for)
 
-    def check(self, dag_nsref: str, inputs: Mapping[str, Any]) -> None:
-        source_inputs(self._dag(dag_nsref), inputs)
+    def has(self, dag_nsref: str) -> bool:
+        return self._namespace.find(dag_nsref) is not None
+
+    def check(self, dag_nsref: str, inputs: Mapping[str, Any], *, complete: bool) -> None:
+        dag = self._dag(dag_nsref)
+        given = source_inputs(dag, inputs)
+        if complete:
+            check_inputs(dag.plan(), given)
 
     def _dag(self, dag_nsref: str) -> Any:
         node = self._namespace.get(dag_nsref)

@@ -13,6 +13,7 @@ from typing import Any
 from wingbeat.clock import Clock
 from wingbeat.compose.firing.claims import Claimed, claim_due, rewind
 from wingbeat.compose.firing.fires import Fires
+from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.errors import WingbeatError
 
 LONGEST_SLEEP = 1.0
@@ -34,6 +35,12 @@ class Scheduler:
         """Something is due earlier than it was."""
         self._nudged.set()
 
+    def take_nudge(self) -> bool:
+        """Whether there was one since the last look or question."""
+        nudged = self._nudged.is_set()
+        self._nudged.clear()
+        return nudged
+
     def stop(self) -> None:
         """Claim nothing more; what runs goes on."""
         self._stopping = True
@@ -48,12 +55,18 @@ class Scheduler:
     async def look(self, now: datetime) -> Claimed:
         """Claim what is due at `now`, and begin it."""
         fires = self._fires
-        claimed = await fires.file.awrite(lambda tx: claim_due(tx, now, by=fires.by, definitions=fires.definitions))
+        claimed = await fires.file.awrite(lambda tx: claim_due(tx, now, by=fires.by, code=fires.code))
+        for definition in fires.code.wanted():
+            _spawned(self._tasks, self._fetch(definition))
         for tick, activation in claimed.begun:
             _spawned(self._tasks, fires.carry_out(tick, activation=activation))
         for tick in claimed.taken:
             _spawned(self._tasks, fires.carry_out(tick, again=tick.status == "running"))
         return claimed
+
+    async def _fetch(self, definition: TriggerDef) -> None:
+        await self._fires.code.fetch(definition)
+        self.nudge()
 
     async def rewind(self) -> None:
         """After the clock was ahead, decide again about what is to come."""

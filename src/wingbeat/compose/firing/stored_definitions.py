@@ -28,19 +28,29 @@ def encode(definition: TriggerDef) -> str:
     return json.dumps(said, default=_text)
 
 
+class Elsewhere(ValueError):
+    """Code of the trigger is in another program: this one cannot fire it, and cannot say that it is wrong either."""
+
+
+def stored(activation: Activation) -> TriggerDef:
+    """Its schedule and policies. Raises ValueError for what somebody else wrote there."""
+    definition, _ = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    return definition
+
+
 def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
     """Its schedule and policies are the stored ones; functions and values are those of the code, where it has them.
 
-    Raises ValueError for what somebody else wrote there, or when no function here can be asked.
+    Raises Elsewhere when no function here can be asked, ValueError for what somebody else wrote there.
     """
-    stored, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    found, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
     if live is not None:
-        stored = replace(stored, payload=live.payload, inputs=live.inputs)
-        if stored.poll_fn is not None or local:
-            return replace(stored, poll_fn=live.poll_fn or stored.poll_fn)
+        found = replace(found, payload=live.payload, inputs=live.inputs)
+        if found.poll_fn is not None or local:
+            return replace(found, poll_fn=live.poll_fn or found.poll_fn)
     if local:
-        raise ValueError(f"trigger {activation.name!r}: poll_fn {local} is defined in another process, not here")
-    return stored
+        raise Elsewhere(f"trigger {activation.name!r}: poll_fn {local} is defined in another program, not here")
+    return found
 
 
 @lru_cache(maxsize=16_384)

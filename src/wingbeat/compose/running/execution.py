@@ -173,25 +173,22 @@ class Execution:
         try:
             if isinstance(step.node, CompositeDagNode):
                 return await self._composite(self, step, inputs)
-            return await call(step, self._node(step).target, self._context(step), inputs)
+            node = self._node(step)
+            return await call(step, node.target, self._context(step, node), inputs)
         finally:
             reset_node_run_context(token)
 
     def _node(self, step: Step) -> "NamespaceNode":
         """What is registered at its place in the namespace of the run comes first."""
-        namespace = self.frame.namespace
-        if namespace is not None and namespace is not step.node.ns_node.namespace:
-            try:
-                return namespace.get(step.nsref)
-            except KeyError:
-                pass
-        return step.node.ns_node
+        namespace, own = self.frame.namespace, step.node.ns_node
+        return own if namespace is None else namespace.find(step.nsref) or own
 
-    def _context(self, step: Step) -> tuple[Any, ...]:
-        if step.context_type is None:
+    def _context(self, step: Step, node: "NamespaceNode") -> tuple[Any, ...]:
+        context_type = step.context_type if node is step.node.ns_node else node.dag_context_type()
+        if context_type is None:
             return ()
         frame = self.frame
-        context = step.context_type(
+        context = context_type(
             dag_nsref=DagPath(frame.dag_nsref),
             node_label=step.label,
             run_id=frame.run_id,

@@ -1,10 +1,11 @@
 """Triggers that were activated, with the cursor of their schedule, and every change of them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.store.compose.transaction import Row, Transaction
-from wingbeat.store.compose.trigger_tables import moment, seconds
+from wingbeat.store.compose.trigger_tables import moment, names_but, seconds
 
 _COLUMNS = (
     "name, dag_nsref, trigger_type, status, config_json, created_at, last_run_at, last_checked_at, revision, anchor,"
@@ -47,8 +48,8 @@ def put(tx: Transaction, activation: Activation, *, last_checked_at: datetime | 
         " ON CONFLICT (name) DO UPDATE SET dag_nsref = excluded.dag_nsref, trigger_type = excluded.trigger_type,"
         " status = excluded.status, config_json = excluded.config_json, revision = excluded.revision,"
         " anchor = excluded.anchor, decided_until = excluded.decided_until, next_run_at = excluded.next_run_at,"
-        " failures = 0, line_json = excluded.line_json, last_run_at = coalesce(?, last_run_at),"
-        " last_checked_at = coalesce(?, last_checked_at)",
+        " failures = 0, line_json = excluded.line_json, last_run_at = coalesce(max(?, last_run_at), last_run_at),"
+        " last_checked_at = coalesce(max(?, coalesce(last_checked_at, 0)), last_checked_at)",
         activation.name,
         activation.dag_nsref,
         activation.trigger_type,
@@ -115,18 +116,28 @@ def move(
     )
 
 
+def fail(tx: Transaction, name: str, failures: int) -> None:
+    """So many decisions have failed in a row; when it is due stays as it is."""
+    tx.execute("UPDATE trigger_activations SET failures = ? WHERE name = ?", failures, name)
+
+
 def keep_cursor(tx: Transaction, name: str, cursor_json: str | None) -> None:
     tx.execute("UPDATE trigger_activations SET cursor_json = ? WHERE name = ?", cursor_json, name)
 
 
 def checked(tx: Transaction, name: str, now: datetime) -> None:
-    tx.execute("UPDATE trigger_activations SET last_checked_at = ? WHERE name = ?", now.timestamp(), name)
+    tx.execute(
+        "UPDATE trigger_activations SET last_checked_at = max(?, coalesce(last_checked_at, 0)) WHERE name = ?",
+        now.timestamp(),
+        name,
+    )
 
 
 def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
     """A fire is a check, too."""
     tx.execute(
-        "UPDATE trigger_activations SET last_run_at = ?1, last_checked_at = ?1, last_run_id = ?2 WHERE name = ?3",
+        "UPDATE trigger_activations SET last_run_at = max(?1, coalesce(last_run_at, 0)),"
+        " last_checked_at = max(?1, coalesce(last_checked_at, 0)), last_run_id = ?2 WHERE name = ?3",
         now.timestamp(),
         run_id,
         name,
@@ -142,21 +153,25 @@ def wake(tx: Transaction, name: str, now: datetime) -> None:
     )
 
 
-def due(tx: Transaction, now: datetime, *, limit: int) -> list[Activation]:
+def due(tx: Transaction, now: datetime, *, limit: int, without: Collection[str] = ()) -> list[Activation]:
     """The most overdue first."""
+    others, names = names_but("name", without)
     rows = tx.fetch(
-        f"SELECT {_COLUMNS} FROM trigger_activations WHERE status = 'active' AND next_run_at <= ?"
+        f"SELECT {_COLUMNS} FROM trigger_activations WHERE status = 'active' AND next_run_at <= ? {others}"
         " ORDER BY next_run_at, name LIMIT ?",
         now.timestamp(),
+        *names,
         limit,
     )
     return [_activation(row) for row in rows]
 
 
-def next_due(tx: Transaction) -> datetime | None:
+def next_due(tx: Transaction, *, without: Collection[str] = ()) -> datetime | None:
+    others, names = names_but("name", without)
     row = tx.fetchrow(
-        "SELECT next_run_at FROM trigger_activations WHERE status = 'active' AND next_run_at IS NOT NULL"
-        " ORDER BY next_run_at LIMIT 1"
+        f"SELECT next_run_at FROM trigger_activations WHERE status = 'active' AND next_run_at IS NOT NULL {others}"
+        " ORDER BY next_run_at LIMIT 1",
+        *names,
     )
     return moment(row[0]) if row else None
 

@@ -28,6 +28,13 @@ class CacheTable:
     parameters: tuple[tuple[str, str], ...]
 
     @property
+    def ddl(self) -> str:
+        columns = [f"{_quoted(name)} {kind} NOT NULL" for name, kind in (*self.parameters, *_VALUE_COLUMNS)]
+        if self.parameters:
+            columns.append(f"PRIMARY KEY ({', '.join(_quoted(name) for name, _ in self.parameters)})")
+        return f"CREATE TABLE IF NOT EXISTS {_quoted(self.name)} ({', '.join(columns)})"
+
+    @property
     def condition(self) -> str:
         return " AND ".join(f"{_quoted(name)} = ?" for name, _ in self.parameters) or "TRUE"
 
@@ -53,11 +60,8 @@ def create(tx: Transaction, table: CacheTable) -> None:
     wanted = [*table.parameters, *_VALUE_COLUMNS]
     if [(name, kind) for _, name, kind, *_ in tx.fetch(f"PRAGMA table_info({_quoted(table.name)})")] == wanted:
         return
-    columns = [f"{_quoted(name)} {kind} NOT NULL" for name, kind in wanted]
-    if table.parameters:
-        columns.append(f"PRIMARY KEY ({', '.join(_quoted(name) for name, _ in table.parameters)})")
     tx.execute(f"DROP TABLE IF EXISTS {_quoted(table.name)}")
-    tx.execute(f"CREATE TABLE {_quoted(table.name)} ({', '.join(columns)})")
+    tx.execute(table.ddl)
 
 
 def find(tx: Transaction, table: CacheTable, key: tuple[Value, ...], *, path: str) -> Found:

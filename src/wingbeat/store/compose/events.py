@@ -1,5 +1,6 @@
 """What became of triggers, for people: events by trigger, and how long they are kept."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,14 @@ _ACTIVATION = (
     "name", "dag_nsref", "trigger_type", "status", "last_run_at", "next_run_at", "last_run_id", "created_at",
     "config_json", "changed_by", "changed_at", "last_checked_at", "revision", "failures",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where among the events of a trigger one stands."""
+
+    fired_at: float
+    event_id: str
 
 
 def add(
@@ -112,13 +121,37 @@ def prune_before(tx: Transaction, before: datetime, *, limit: int) -> int:
     )
 
 
-def prune_beyond(tx: Transaction, keep: int, *, limit: int) -> int:
-    """Remove all but the latest `keep` of each trigger."""
+def first_name(tx: Transaction) -> str | None:
+    """Of the triggers that have events, in the order of their names."""
+    return name_after(tx, "")
+
+
+def name_after(tx: Transaction, name: str) -> str | None:
+    """One step in the index, however many events a trigger has."""
+    row = tx.fetchrow("SELECT min(trigger_name) FROM trigger_events WHERE trigger_name > ?", name)
+    return row[0] if row else None
+
+
+def place_of_newest(tx: Transaction, name: str, count: int) -> Place | None:
+    """Of the event after the newest `count` ones of a trigger; none when there are not so many."""
+    row = tx.fetchrow(
+        "SELECT fired_at, event_id FROM trigger_events WHERE trigger_name = ?"
+        " ORDER BY fired_at DESC, event_id DESC LIMIT 1 OFFSET ?",
+        name,
+        count,
+    )
+    return Place(*row) if row else None
+
+
+def prune_until(tx: Transaction, name: str, until: Place, *, limit: int) -> int:
+    """Remove events of a trigger that are over, the oldest first, up to this one."""
     return tx.execute(
-        "DELETE FROM trigger_events WHERE event_id IN (SELECT event_id FROM (SELECT event_id, finished_at,"
-        " row_number() OVER (PARTITION BY trigger_name ORDER BY fired_at DESC, event_id DESC) AS place"
-        " FROM trigger_events) WHERE place > ? AND finished_at IS NOT NULL LIMIT ?)",
-        keep,
+        "DELETE FROM trigger_events WHERE event_id IN (SELECT event_id FROM trigger_events"
+        " WHERE trigger_name = ? AND (fired_at, event_id) <= (?, ?) AND finished_at IS NOT NULL"
+        " ORDER BY fired_at, event_id LIMIT ?)",
+        name,
+        until.fired_at,
+        until.event_id,
         limit,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.store.compose.transaction import Row, Transaction
-from wingbeat.store.compose.trigger_tables import moment, seconds
+from wingbeat.store.compose.trigger_tables import moment, names_but, seconds
 
 _COLUMNS = (
     "event_id, trigger_name, kind, slot_key, run_id, payload_json, scheduled_for, revision, attempt, status,"
@@ -62,12 +62,16 @@ def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, leas
     )
 
 
-def expired(tx: Transaction, *, now: datetime, limit: int) -> list[tuple[Tick, str | None]]:
+def expired(
+    tx: Transaction, *, now: datetime, limit: int, without: Collection[str] = ()
+) -> list[tuple[Tick, str | None]]:
     """Fires that are due, or whose lease has ended, with those who had them; the longest overdue first."""
+    others, names = names_but("trigger_name", without)
     rows = tx.fetch(
-        f"SELECT {_COLUMNS}, owner FROM trigger_events WHERE {_OPEN} AND lease_until <= ?"
+        f"SELECT {_COLUMNS}, owner FROM trigger_events WHERE {_OPEN} AND lease_until <= ? {others}"
         " ORDER BY lease_until, event_id LIMIT ?",
         now.timestamp(),
+        *names,
         limit,
     )
     return [(_tick(row[:-1]), row[-1]) for row in rows]
@@ -154,8 +158,11 @@ def forget(tx: Transaction, event_id: str, *, owner: str) -> bool:
 
 
 def running(tx: Transaction, name: str) -> int:
+    """Those of backfills, which have a limit of their own, count for nothing here."""
     row = tx.fetchrow(
-        "SELECT count(*) FROM trigger_events WHERE trigger_name = ? AND status IN ('running', 'checking')", name
+        "SELECT count(*) FROM trigger_events"
+        " WHERE trigger_name = ? AND status IN ('running', 'checking') AND kind <> 'backfill'",
+        name,
     )
     return row[0] if row else 0
 
@@ -172,10 +179,12 @@ def unpark(tx: Transaction, name: str, now: datetime, *, room: int) -> None:
     )
 
 
-def next_expiry(tx: Transaction) -> datetime | None:
+def next_expiry(tx: Transaction, *, without: Collection[str] = ()) -> datetime | None:
+    others, names = names_but("trigger_name", without)
     row = tx.fetchrow(
-        f"SELECT lease_until FROM trigger_events WHERE {_OPEN} AND lease_until IS NOT NULL"
-        " ORDER BY lease_until, event_id LIMIT 1"
+        f"SELECT lease_until FROM trigger_events WHERE {_OPEN} AND lease_until IS NOT NULL {others}"
+        " ORDER BY lease_until, event_id LIMIT 1",
+        *names,
     )
     return moment(row[0]) if row else None
 

@@ -3,7 +3,8 @@
 Times are seconds since 1970. A file of lythonic is taken as it is and gets the columns it lacks.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from wingbeat.store.compose.connection import File
@@ -96,8 +97,16 @@ _EDITS = (
     """CREATE TRIGGER IF NOT EXISTS trigger_activations_added AFTER INSERT ON trigger_activations
     WHEN NEW.decided_until IS NULL AND NEW.status = 'active' AND NEW.trigger_type = 'poll'
     BEGIN UPDATE trigger_activations SET next_run_at = 0 WHERE name = NEW.name; END""",
+    """CREATE TRIGGER IF NOT EXISTS trigger_activations_rewound
+    AFTER UPDATE OF last_run_at, last_checked_at ON trigger_activations
+    WHEN coalesce(NEW.last_checked_at, NEW.last_run_at) < coalesce(OLD.last_checked_at, OLD.last_run_at)
+    BEGIN
+        UPDATE trigger_activations SET decided_until = coalesce(NEW.last_checked_at, NEW.last_run_at),
+            next_run_at = CASE WHEN NEW.status = 'active' AND NEW.trigger_type = 'poll' THEN 0 END
+        WHERE name = NEW.name;
+    END""",
 )
-"""Our own changes say a new revision; others, made with `sqlite3`, are looked at when they are noticed."""
+"""Our own changes say a new revision, and no earlier run; others, made with `sqlite3`, are looked at when noticed."""
 
 
 def ensure(file: File) -> None:
@@ -114,8 +123,15 @@ def moment(stored: float | None) -> datetime | None:
     return None if stored is None else datetime.fromtimestamp(stored, UTC)
 
 
+def names_but(column: str, without: Collection[str]) -> tuple[str, list[str]]:
+    """A condition that leaves out these triggers, with its values; nothing when there are none."""
+    return (
+        (f"AND {column} NOT IN (SELECT value FROM json_each(?))", [json.dumps(list(without))]) if without else ("", [])
+    )
+
+
 def _is_complete(tx: Transaction) -> bool:
-    row = tx.fetchrow("SELECT 1 FROM sqlite_schema WHERE name = 'trigger_activations_added'")
+    row = tx.fetchrow("SELECT 1 FROM sqlite_schema WHERE name = 'trigger_activations_rewound'")
     return row is not None and not any(_lacking(tx, table) for table in _ADDED)
 
 
