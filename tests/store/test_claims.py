@@ -8,13 +8,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.conftest import T0, FakeClock
 from tests.counting import Counting
 from tests.explained import Explained
 from tests.queued_runs import root_of, run_of, task_spec
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.operations import runs
-from wingbeat.store import claims, queue
+from wingbeat.store import claims, queue, rooms
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
 from wingbeat.store.queue import Entry
@@ -100,8 +102,8 @@ async def test_who_waits_for_others_of_its_run_keeps_no_node_awake(database: Dat
     await add(database, [entry("r", "brother", limit=1)])
     assert await claim(database) == []
     assert await database.read(claims.next_available_at) is None
-    later = replace(entry("r", "later", limit=1), available_at=T0 + SECOND)
-    await add(database, [later])
+    await database.write(lambda tx: queue.release(tx, entry("r").attempt, at=T0 + SECOND))
+    assert await claim(database) == ["r/brother"]
     assert await database.read(claims.next_available_at) == T0 + SECOND
 
 
@@ -128,13 +130,11 @@ async def test_a_node_gets_only_of_the_queues_that_it_serves(database: Database)
     assert await claim(database) == ["night/a0"]
 
 
-async def test_runs_without_a_limit_cost_one_look_more_whatever_waits_elsewhere(
-    database: Database, database_url: str
-) -> None:
+async def test_what_is_kept_back_is_not_looked_at_and_starves_nobody(database: Database, database_url: str) -> None:
     await start(database, "narrow", limit=1)
     await claim(database)
-    await add(database, children("narrow", 2000, limit=1))
-    await claim(database)
+    await add(database, children("narrow", 3000, limit=1))
+    assert await claim(database) == ["narrow/a0-0"]
     await add(database, [entry(f"r{number}") for number in range(2000)])
 
     async def body(tx: Transaction) -> tuple[int, list[str]]:
@@ -142,13 +142,105 @@ async def test_runs_without_a_limit_cost_one_look_more_whatever_waits_elsewhere(
         explained: Any = Explained(counting, sqlite=not database_url.startswith("postgres"))
         if not explained._sqlite:
             await tx.execute("ANALYZE queue")
-        await claims.claim(explained, "n1", 5)
+        assert len(await claims.claim(explained, "n1", 5)) == 5
         return counting.statements, explained.plans
 
     statements, plans = await database.write(body)
-    # Each of the two looks with its plan, and the update.
-    assert statements == 5
+    # Each of the two looks with its plan, and two updates, one of them of nothing.
+    assert statements == 6
     assert re.search(r"queue_waiting\b", plans[-1])
+
+
+async def test_letting_in_looks_at_no_more_than_there_is_room_for(database: Database, database_url: str) -> None:
+    await start(database, "narrow", limit=2)
+    await claim(database)
+    await add(database, children("narrow", 3000, limit=2))
+
+    async def body(tx: Transaction) -> list[str]:
+        explained: Any = Explained(tx, sqlite=not database_url.startswith("postgres"))
+        if not explained._sqlite:
+            await tx.execute("ANALYZE queue")
+        await rooms.let_in(explained)
+        return explained.plans
+
+    word, _, lanes, busy, waiting, kept_back = await database.write(body)
+    assert "run_room" in word
+    assert "queue_kept_back" in lanes
+    assert "queue_held_limited" in busy
+    assert "queue_waiting_limited" in waiting
+    assert "queue_kept_back" in kept_back
+    assert not re.search("(?i)temp b-tree|\\bsort\\b", kept_back)
+    assert await claim(database) == ["narrow/a0-0", "narrow/a0-1"]
+
+
+async def test_each_queue_of_a_run_with_a_limit_goes_on_whether_the_others_are_served_or_not(
+    database: Database,
+) -> None:
+    await start(database, "r", limit=2)
+    await claim(database)
+    brood = children("r", 6, limit=2)
+    await add(database, [*(replace(each, lane="gpu") for each in brood[:3]), *brood[3:]])
+    assert await claim(database, lanes=("",)) == ["r/a0-3", "r/a0-4"]
+    await end(database, "r", "a0-3")
+    # Room for one, whichever queue it is in: who comes first takes it, and the other is kept back again.
+    assert await claim(database, lanes=("gpu",)) == ["r/a0-0"]
+    assert await claim(database, lanes=("",)) == []
+    await end(database, "r", "a0-4")
+    await end(database, "r", "a0-0")
+    assert await claim(database) == ["r/a0-1", "r/a0-2"]
+
+
+async def test_a_parent_that_goes_on_takes_its_room_again(database: Database) -> None:
+    await start(database, "r", limit=1)
+    await claim(database)
+    await add(database, children("r", 1, limit=1))
+    assert await claim(database) == ["r/a0-0"]
+    await end(database, "r", "a0-0")
+    await add(database, [entry("r", "brother", limit=1)])
+    assert await claim(database) == []
+    await end(database, "r", "a0")
+    assert await claim(database) == ["r/brother"]
+
+
+async def test_an_entry_that_waits_for_its_time_keeps_nobody_back(database: Database, clock: FakeClock) -> None:
+    await start(database, "r", limit=1)
+    await claim(database)
+    await add(database, children("r", 2, limit=1))
+    assert await claim(database) == ["r/a0-0"]
+    later = AttemptId(entry("r", "a0-0").attempt.action, 2)
+    await database.write(lambda tx: queue.release(tx, later, at=tx.now + SECOND))
+    assert await claim(database) == ["r/a0-1"]
+    clock.forward(SECOND)
+    assert await claim(database) == []
+    await end(database, "r", "a0-1")
+    assert await claim(database) == ["r/a0-0"]
+
+
+async def test_a_run_that_somebody_else_holds_is_passed_over_and_looked_at_again(
+    database: Database, database_url: str
+) -> None:
+    if not database_url.startswith("postgres"):
+        pytest.skip("SQLite has one writer")
+    await start(database, "held", limit=3)
+    await claim(database)
+    await add(database, children("held", 5, limit=3))
+    await claim(database, limit=1)
+    await end(database, "held", "a0-0")
+    await add(database, [entry("free")])
+    holding, done = asyncio.Event(), asyncio.Event()
+
+    async def hold(tx: Transaction) -> None:
+        await rooms.hold(tx, [root_of("held").run])
+        holding.set()
+        await done.wait()
+
+    frozen = asyncio.create_task(database.write(hold))
+    await holding.wait()
+    assert await claim(database) == ["free/a0"]
+    assert await database.read(claims.next_available_at) == T0
+    done.set()
+    await frozen
+    assert await claim(database) == ["held/a0-1", "held/a0-2", "held/a0-3"]
 
 
 async def test_what_waits_in_queues_that_a_node_does_not_serve_is_not_looked_at(

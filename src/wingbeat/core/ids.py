@@ -62,11 +62,21 @@ class RunId:
     domain: str
     name: str
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """As rows have them."""
+        return self.project, self.domain, self.name
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ActionId:
     run: RunId
     name: str
+
+    @property
+    def names(self) -> tuple[str, str, str, str]:
+        """As rows have them."""
+        return *self.run.names, self.name
 
 
 @dataclass(frozen=True, slots=True, order=True)

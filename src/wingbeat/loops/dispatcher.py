@@ -31,6 +31,8 @@ from wingbeat.wire.outcome import START_FAILED
 MAX_CLAIMS = 32
 """Actions claimed in one transaction."""
 RETRY_SECONDS = 1.0
+HELD_SECONDS = 0.05
+"""Until the next look at what may be claimed and is in the hands of another node at this moment."""
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +127,7 @@ class Dispatcher:
         if claimed == MAX_CLAIMS:
             return 0
         next_at = await claims.next_available_at(tx, self._lanes)
-        return max((next_at - tx.now).total_seconds(), 0) if next_at else None
+        return max((next_at - tx.now).total_seconds(), HELD_SECONDS) if next_at else None
 
     async def _begin(self, claim: Claim) -> None:
         """Launch what was claimed just now: if that cannot be prepared, nobody has launched it."""

@@ -14,6 +14,7 @@ KEYS = {
     "attempt": ("project", "domain", "run", "action", "number"),
     "signal": ("project", "domain", "run", "action"),
     "webhook": ("project", "domain", "run", "action"),
+    "run_room": ("id",),
     "run_label": ("project", "domain", "run", "key"),
     "action": ("project", "domain", "run", "name"),
 }

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -49,6 +49,10 @@ class Arguments:
         """The placeholder."""
         self.values.append(value)
         return f"${len(self.values)}"
+
+    def rows(self, rows: Iterable[Sequence[Value]]) -> str:
+        """What follows VALUES."""
+        return ", ".join(f"({', '.join(map(self.add, row))})" for row in rows)
 
 
 class Columns:

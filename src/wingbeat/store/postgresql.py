@@ -73,8 +73,9 @@ class PostgresqlTransaction:
             await self._connection.copy_records_to_table(table, columns=list(columns), records=rows)
 
     async def update(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        await self.send_pending()
-        await self._connection.executemany(sql, rows)
+        if rows:
+            await self.send_pending()
+            await self._connection.executemany(sql, rows)
 
     def changed(self, *topics: str) -> None:
         self.topics.extend(topics)

@@ -14,34 +14,35 @@ from datetime import UTC, datetime
 
 from wingbeat.core.action import Phase
 from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId
+from wingbeat.store import rooms
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Row, Transaction, from_micros, placeholders, to_micros
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """What is available then is waited for and cannot be claimed: somebody else will say when it goes on."""
-CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000"
+CAN_BE_CLAIMED = "node IS NULL AND available_at < 253370764800000000 AND NOT kept_back"
 """At some time: the words of the indexes, which only have entries that wait for a time before `NEVER`."""
 BY_TIME = f"{CAN_BE_CLAIMED} AND token >= 0"
 """The same: the words of the index by lane and time, which is for nothing else."""
 TURN_MICROS = 1_000_000
 """Between two entries of one run."""
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "run": "text",
-    "action": "text",
-    "attempt": "bigint",
-    "parent": "text",
-    "priority": "bigint",
-    "turn": "bigint",
-    "lane": "text",
-    "trigger_id": "bigint",
-    "available_at": "bigint",
-    "node": "text",
-    "token": "bigint",
-    "action_limit": "bigint",
-}
-COLUMNS = ", ".join(f"q.{name}" for name in _TYPES)
+_NAMES = (
+    "project",
+    "domain",
+    "run",
+    "action",
+    "attempt",
+    "parent",
+    "priority",
+    "turn",
+    "lane",
+    "trigger_id",
+    "available_at",
+    "node",
+    "token",
+    "action_limit",
+)
+COLUMNS = ", ".join(f"q.{name}" for name in _NAMES)
 """Of `queue q`."""
 _IS_ACTION = "project = $1 AND domain = $2 AND run = $3 AND action = $4"
 
@@ -75,12 +76,15 @@ class Held:
 
 
 async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Entries of new runs, or of one run. Raises Conflict when an action is queued already."""
+    """Entries of new runs, which have room for their first one, or of one run.
+
+    Raises Conflict when an action is queued already.
+    """
     new = all(entry.attempt.action.name == ROOT_ACTION and entry.attempt.number == 1 for entry in entries)
     turn = to_micros(tx.now) if new else await _next_turn(tx, entries[0].attempt.action.run)
     rows = [
         (
-            *_key(entry.attempt.action),
+            *entry.attempt.action.names,
             entry.attempt.number,
             entry.parent,
             entry.priority,
@@ -91,10 +95,13 @@ async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
             entry.node,
             entry.token,
             entry.action_limit,
+            not new and entry.action_limit > 0,
         )
         for entry in entries
     ]
-    await tx.insert("queue", _TYPES, rows)
+    await tx.insert("queue", (*_NAMES, "kept_back"), rows)
+    if not new and entries[0].action_limit:
+        await rooms.tell(tx, [entries[0].attempt.action.run])
     tx.changed(QUEUE)
 
 
@@ -144,7 +151,7 @@ async def find(tx: Transaction, action: ActionId) -> Entry | None:
           FROM queue q
          WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.action = $4{tx.for_update}
         """,
-        *_key(action),
+        *action.names,
     )
     return None if row is None else entry_of(row)
 
@@ -163,27 +170,25 @@ async def waiting_by_lane(tx: Transaction) -> list[tuple[str, int]]:
 
 async def release(tx: Transaction, attempt: AttemptId, *, at: datetime) -> None:
     """Nobody holds the action any more; `attempt` may be claimed from `at` on."""
-    await tx.execute(
-        f"UPDATE queue SET node = NULL, attempt = $5, available_at = $6 WHERE {_IS_ACTION}",
-        *_key(attempt.action),
+    left = await tx.fetch(
+        f"UPDATE queue SET node = NULL, attempt = $5, available_at = $6 WHERE {_IS_ACTION} RETURNING action_limit",
+        *attempt.action.names,
         attempt.number,
         to_micros(at),
     )
-    tx.changed(QUEUE)
+    await _leave(tx, attempt.action.run, left)
 
 
 async def remove(tx: Transaction, *actions: ActionId) -> None:
     """These actions of one run are over: a node that still runs one will stop it."""
     run = actions[0].run
-    await tx.execute(
+    left = await tx.fetch(
         f"DELETE FROM queue WHERE project = $1 AND domain = $2 AND run = $3"
-        f" AND action IN ({placeholders(4, len(actions))})",
-        run.project,
-        run.domain,
-        run.name,
+        f" AND action IN ({placeholders(4, len(actions))}) RETURNING action_limit",
+        *run.names,
         *(action.name for action in actions),
     )
-    tx.changed(QUEUE)
+    await _leave(tx, run, left)
 
 
 async def waiting_parents(tx: Transaction, node: str) -> int:
@@ -203,15 +208,13 @@ async def waiting_parents(tx: Transaction, node: str) -> int:
 
 async def lane(tx: Transaction, action: ActionId) -> str | None:
     """In which the action waits, or has waited; None when it is over."""
-    row = await tx.fetchrow(f"SELECT lane FROM queue WHERE {_IS_ACTION}", *_key(action))
+    row = await tx.fetchrow(f"SELECT lane FROM queue WHERE {_IS_ACTION}", *action.names)
     return None if row is None else row["lane"]
 
 
 async def terms_of_run(tx: Transaction, run: RunId) -> tuple[str, int]:
     """The lane and the limit with which the first action of a run that goes on was queued."""
-    row = await tx.fetchrow(
-        f"SELECT lane, action_limit FROM queue WHERE {_IS_ACTION}", *_key(ActionId(run, ROOT_ACTION))
-    )
+    row = await tx.fetchrow(f"SELECT lane, action_limit FROM queue WHERE {_IS_ACTION}", *run.names, ROOT_ACTION)
     return (row["lane"], row["action_limit"]) if row else ("", 0)
 
 
@@ -230,19 +233,20 @@ def entry_of(row: Row) -> Entry:
     )
 
 
+async def _leave(tx: Transaction, run: RunId, left: Sequence[Row]) -> None:
+    """These entries of the run are in nobody's hands any more."""
+    if any(row["action_limit"] for row in left):
+        await rooms.tell(tx, [run])
+    tx.changed(QUEUE)
+
+
 async def _next_turn(tx: Transaction, run: RunId) -> int:
     rows = await tx.fetch(
         "SELECT max(turn) AS last FROM queue WHERE project = $1 AND domain = $2 AND run = $3",
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
     )
     return max(to_micros(tx.now), (rows[0]["last"] or 0) + TURN_MICROS)
 
 
 def _attempt(row: Row) -> AttemptId:
     return AttemptId(ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"]), row["attempt"])
-
-
-def _key(action: ActionId) -> tuple[str, str, str, str]:
-    return action.run.project, action.run.domain, action.run.name, action.name

@@ -4,7 +4,7 @@ Whoever changes who waits locks the reservation first, so that no end of a holde
 """
 
 from wingbeat.core.ids import ActionId, AttemptId, RunId
-from wingbeat.store import queue
+from wingbeat.store import queue, rooms
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Transaction, to_micros
 
@@ -18,7 +18,7 @@ async def reserve(tx: Transaction, name: str, action: ActionId) -> ActionId:
         RETURNING project, domain, run, action
         """,
         name,
-        *_key(action),
+        *action.names,
     )
     return ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"])
 
@@ -27,7 +27,7 @@ async def wait(tx: Transaction, attempt: AttemptId, name: str) -> None:
     """The attempt waits in the queue until the reservation's holder is over."""
     await tx.execute(
         "UPDATE queue SET reservation = $5 WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4",
-        *_key(attempt.action),
+        *attempt.action.names,
         name,
     )
     await queue.release(tx, attempt, at=queue.NEVER)
@@ -65,20 +65,24 @@ async def give_up(tx: Transaction, name: str, holder: ActionId) -> None:
     if not await _holds(tx, name, holder):
         return
     await _remove(tx, name)
-    woken = await tx.execute(
-        "UPDATE queue SET reservation = NULL, available_at = $2 WHERE reservation = $1", name, to_micros(tx.now)
+    woken = await tx.fetch(
+        """
+        UPDATE queue SET reservation = NULL, available_at = $2, kept_back = action_limit > 0 WHERE reservation = $1
+        RETURNING project, domain, run, action_limit
+        """,
+        name,
+        to_micros(tx.now),
     )
     if woken:
-        tx.changed(QUEUE)
+        limited = {RunId(row["project"], row["domain"], row["run"]) for row in woken if row["action_limit"]}
+        await rooms.tell(tx, sorted(limited))
 
 
 async def of_run(tx: Transaction, run: RunId) -> list[tuple[str, ActionId]]:
     """All that actions of the run hold, by name and in its order."""
     rows = await tx.fetch(
         "SELECT name, action FROM cache_reservation WHERE project = $1 AND domain = $2 AND run = $3 ORDER BY name",
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
     )
     return [(row["name"], ActionId(run, row["action"])) for row in rows]
 
@@ -88,12 +92,8 @@ async def _holds(tx: Transaction, name: str, action: ActionId) -> bool:
     row = await tx.fetchrow(
         f"SELECT project, domain, run, action FROM cache_reservation WHERE name = $1{tx.for_update}", name
     )
-    return row is not None and (row["project"], row["domain"], row["run"], row["action"]) == _key(action)
+    return row is not None and (row["project"], row["domain"], row["run"], row["action"]) == action.names
 
 
 async def _remove(tx: Transaction, name: str) -> None:
     await tx.execute("DELETE FROM cache_reservation WHERE name = $1", name)
-
-
-def _key(action: ActionId) -> tuple[str, str, str, str]:
-    return action.run.project, action.run.domain, action.run.name, action.name
