@@ -164,3 +164,21 @@ def test_who_calls_is_learned_in_one_way(tmp_path: Path) -> None:
         load(file=file)
     file.write_text(f"server: {{bearer: {bearer}}}")
     assert load(file=file).server.bearer.key_file == Path("k")
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("", True),
+        ("webhooks: {allowLocal: false}", False),
+        ("server: {identityHeader: X-User}", False),
+        ("server: {bearer: {issuer: i, audience: a, keyFile: k}}", False),
+        ("{server: {identityHeader: X-User}, webhooks: {allowLocal: true}}", True),
+    ],
+)
+def test_webhooks_are_local_where_nobody_is_asked_who_calls_unless_it_is_said(
+    text: str, local: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "wingbeat.yaml"
+    file.write_text(text)
+    assert load(file=file).local_webhooks is local

@@ -9,7 +9,7 @@ import pytest
 
 from wingbeat.core.ids import ActionId, RunId
 from wingbeat.core.webhook import Letter
-from wingbeat.errors import Unavailable
+from wingbeat.errors import PermissionDenied, Unavailable
 from wingbeat.http import outgoing
 from wingbeat.http.outgoing import Outgoing
 
@@ -60,12 +60,12 @@ def receiver() -> Generator[str]:
 
 
 async def test_a_letter_is_posted_with_its_key(receiver: str) -> None:
-    assert await Outgoing().post(Letter(CONDITION, f"{receiver}/taken", b"{}")) == 202
+    assert await Outgoing(local=True).post(Letter(CONDITION, f"{receiver}/taken", b"{}")) == 202
     assert Handler.seen == [("/taken", "p/d/r/c", b"{}")]
 
 
 async def test_redirects_are_not_followed(receiver: str) -> None:
-    assert await Outgoing().post(Letter(CONDITION, f"{receiver}/moved", b"{}")) == 307
+    assert await Outgoing(local=True).post(Letter(CONDITION, f"{receiver}/moved", b"{}")) == 307
     assert len(Handler.seen) == 1
 
 
@@ -73,7 +73,7 @@ async def test_without_an_answer_it_says_so_and_keeps_the_url_to_itself(
     receiver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outgoing, "SECONDS", 0.3)
-    sender = Outgoing()
+    sender = Outgoing(local=True)
     for url, words in (
         (f"{receiver}/silent", "no answer within"),
         ("http://127.0.0.1:1/secret", "no connection"),
@@ -83,3 +83,60 @@ async def test_without_an_answer_it_says_so_and_keeps_the_url_to_itself(
         with pytest.raises(Unavailable, match=words) as caught:
             await sender.post(Letter(CONDITION, url, b"{}"))
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("[::1]", "loopback"),
+        ("0.0.0.0", "loopback"),
+        ("[::ffff:127.0.0.1]", "loopback"),
+        ("localhost", "loopback"),
+        ("169.254.169.254", "link-local"),
+        ("[fd00:ec2::254]", "metadata"),
+    ],
+)
+async def test_what_trusts_this_machine_is_not_spoken_to(receiver: str, host: str, kind: str) -> None:
+    port = receiver.rpartition(":")[2]
+    with pytest.raises(
+        PermissionDenied, match=f"has a {kind} address, and the setting webhooks.allowLocal is off"
+    ) as e:
+        await Outgoing(local=False).post(Letter(CONDITION, f"http://{host}:{port}/secret", b"{}"))
+    assert "secret" not in str(e.value)
+    assert Handler.seen == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "127.0.0.1.", "a..b", "%31"])
+async def test_an_address_in_disguise_is_not_spoken_to(receiver: str, host: str) -> None:
+    port = receiver.rpartition(":")[2]
+    with pytest.raises(PermissionDenied, match="neither the name of a host nor an address"):
+        await Outgoing(local=False).post(Letter(CONDITION, f"http://{host}:{port}/", b"{}"))
+    assert Handler.seen == []
+
+
+async def test_a_name_of_which_one_address_is_inside_is_not_spoken_to() -> None:
+    async def resolve(name: str) -> list[str]:
+        return ["192.0.2.1", "::1"]
+
+    with pytest.raises(PermissionDenied, match=r"rebound\.example has a loopback address"):
+        await Outgoing(local=False, resolve=resolve).post(Letter(CONDITION, "http://rebound.example/", b"{}"))
+
+
+async def test_a_request_goes_to_the_address_that_was_looked_at(receiver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked once: a second answer for the same name is never heard."""
+    asked: list[str] = []
+
+    async def resolve(name: str) -> list[str]:
+        asked.append(name)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(outgoing, "kind_inside", lambda address: None)
+    url = receiver.replace("127.0.0.1", "Rebound.example")
+    assert await Outgoing(local=False, resolve=resolve).post(Letter(CONDITION, f"{url}/taken", b"{}")) == 202
+    assert (asked, len(Handler.seen)) == (["rebound.example"], 1)
+
+
+async def test_a_name_that_nobody_knows_is_tried_again_later() -> None:
+    with pytest.raises(Unavailable, match="no connection"):
+        await Outgoing(local=False).post(Letter(CONDITION, "http://nobody.invalid/", b"{}"))

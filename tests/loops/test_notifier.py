@@ -13,7 +13,7 @@ from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId, RunId, Scope
 from wingbeat.core.value import ValueType
 from wingbeat.core.webhook import TRIES, Letter
-from wingbeat.errors import Unavailable
+from wingbeat.errors import PermissionDenied, Unavailable
 from wingbeat.loops.notifier import LEASE, Notifier
 from wingbeat.operations import conditions, runs
 from wingbeat.operations.runs import RunRequest
@@ -129,6 +129,16 @@ async def test_a_host_that_is_not_allowed_is_never_called(database: Database) ->
     assert post.letters == []
     assert await history(database) == [
         "the webhook at hooks.example.org was not told: the setting webhooks.hosts does not name hooks.example.org"
+    ]
+
+
+async def test_what_must_not_be_told_is_given_up_at_once(database: Database) -> None:
+    async def post(letter: Letter) -> int:
+        raise PermissionDenied("hooks.example.org has a loopback address")
+
+    assert await Notifier(database, post, CALLBACKS).tick() is None
+    assert await history(database) == [
+        "the webhook at hooks.example.org was not told: hooks.example.org has a loopback address"
     ]
 
 

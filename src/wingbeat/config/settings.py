@@ -210,6 +210,11 @@ class Webhooks(Section):
         description="Hosts that webhooks of conditions may be on, such as hooks.example.org or *.example.org;"
         " by default all that the server reaches.",
     )
+    allow_local: bool | None = Field(
+        default=None,
+        description="Whether they may be on loopback, link-local and clouds' metadata addresses, whatever their names;"
+        " by default only while the server asks nobody who calls.",
+    )
 
 
 class Limits(Section):
@@ -251,6 +256,12 @@ class Settings(Section):
     @property
     def database_url(self) -> str:
         return self.database or str(self.data.absolute() / "wingbeat.db")
+
+    @property
+    def local_webhooks(self) -> bool:
+        if self.webhooks.allow_local is None:
+            return not (self.server.identity_header or self.server.bearer.issuer)
+        return self.webhooks.allow_local
 
     @property
     def blobs_uri(self) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from wingbeat.core.callback import Callbacks
 from wingbeat.core.webhook import Letter, is_allowed
-from wingbeat.errors import Unavailable
+from wingbeat.errors import PermissionDenied, Unavailable
 from wingbeat.operations import webhooks
 from wingbeat.store import webhooks as stored
 from wingbeat.store.changes import WEBHOOKS
@@ -20,7 +20,7 @@ LEASE = timedelta(minutes=1)
 """Outlives any answer: what a node has taken and not settled by then, another one takes."""
 
 Post = Callable[[Letter], Awaitable[int]]
-"""Sends it; the status of the answer. Raises Unavailable when there is none."""
+"""Sends it; the status of the answer. Raises Unavailable when there is none, PermissionDenied when it is not sent."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +49,20 @@ class Notifier:
         letter = await self._database.write(lambda tx: webhooks.letter(tx, delivery, self._callbacks))
         if letter is None:
             return
-        if not is_allowed(letter.host, self._hosts):
-            why = f"the setting webhooks.hosts does not name {letter.host}"
-            await self._database.write(lambda tx: webhooks.failed(tx, delivery, letter, why, for_good=True))
-            return
-        why = await self._failure(letter)
+        try:
+            why, for_good = await self._failure(letter), False
+        except PermissionDenied as error:
+            why, for_good = str(error), True
         if why is None:
             await self._database.write(lambda tx: webhooks.told(tx, letter))
             return
         log.warning("webhook not told", condition=letter.key, host=letter.host, attempt=delivery.attempt, error=why)
-        await self._database.write(lambda tx: webhooks.failed(tx, delivery, letter, why))
+        await self._database.write(lambda tx: webhooks.failed(tx, delivery, letter, why, for_good=for_good))
 
     async def _failure(self, letter: Letter) -> str | None:
+        """Raises PermissionDenied when it must not be told at all."""
+        if not is_allowed(letter.host, self._hosts):
+            raise PermissionDenied(f"the setting webhooks.hosts does not name {letter.host}")
         try:
             status = await self._post(letter)
         except Unavailable as error:

@@ -172,7 +172,8 @@ async def _callbacks(database: Database, address: Address) -> Callbacks:
 
 
 def _notifier(settings: Settings, database: Database, callbacks: Callbacks) -> Loop:
-    notifier = Notifier(database, Outgoing().post, callbacks, hosts=settings.webhooks.hosts)
+    outgoing = Outgoing(local=settings.local_webhooks)
+    notifier = Notifier(database, outgoing.post, callbacks, hosts=settings.webhooks.hosts)
     return Loop("notifier", notifier.tick, Notifier.TOPICS)
 
 
