@@ -46,7 +46,9 @@ def last_hours(hours: int, *, again: bool = False, max_running: int = 2) -> Want
 
 
 async def start(database: Database, wanted: Wanted, backfill_id: str = "b1") -> None:
-    await database.write(lambda tx: backfills.start(tx, TICK, wanted, backfill_id=backfill_id, by="ann"))
+    await database.write(
+        lambda tx: backfills.start(tx, TICK, wanted, backfill_id=backfill_id, by="ann", domains=DOMAINS)
+    )
 
 
 async def tick(database: Database, metrics: Metrics | None = None) -> None:
@@ -73,7 +75,7 @@ async def get(database: Database, backfill_id: str = "b1") -> Shown:
 
 
 async def change(database: Database, state: BackfillState) -> Shown:
-    return await database.write(lambda tx: backfills.change(tx, "b1", state))
+    return await database.write(lambda tx: backfills.change(tx, "b1", state, domains=DOMAINS))
 
 
 async def fired(database: Database, kind: FireKind = FireKind.BACKFILL) -> list[float]:
@@ -142,7 +144,7 @@ async def test_what_has_fired_is_left_out_unless_it_is_wanted_again(database: Da
     assert await fired(database, FireKind.SCHEDULE) == [1]
     clock.forward(MINUTE)
     wanted = Wanted(T0 - HOUR, clock.now, again=False, max_running=9)
-    plan = await database.read(lambda tx: backfills.plan(tx, TICK, wanted))
+    plan = await database.read(lambda tx: backfills.plan(tx, TICK, wanted, domains=DOMAINS))
     assert ([slot.at for slot in plan.slots], plan.left_out) == ([T0 - HOUR, T0], 1)
     await start(database, wanted)
     await tick(database)
@@ -159,7 +161,7 @@ async def test_what_has_fired_is_left_out_unless_it_is_wanted_again(database: Da
 async def test_what_the_scheduler_is_about_to_fire_is_its_own(database: Database, clock: FakeClock) -> None:
     clock.forward(3 * HOUR)
     wanted = Wanted(T0 - HOUR, clock.now, again=True, max_running=9)
-    assert (await database.read(lambda tx: backfills.plan(tx, TICK, wanted))).left_out == 2
+    assert (await database.read(lambda tx: backfills.plan(tx, TICK, wanted, domains=DOMAINS))).left_out == 2
     await start(database, wanted)
     await tick(database)
     await database.write(lambda tx: firing.fire_due(tx, FIRER, limit=10))
@@ -328,6 +330,21 @@ async def test_what_cannot_be_is_refused_and_nothing_is_written(database: Databa
     with pytest.raises(InvalidArgument, match=text):
         await start(database, wanted)
     with pytest.raises(InvalidArgument, match=text):
-        await database.read(lambda tx: backfills.plan(tx, TICK, wanted))
+        await database.read(lambda tx: backfills.plan(tx, TICK, wanted, domains=DOMAINS))
     with pytest.raises(NotFound, match="there is no backfill 'b1'"):
         await get(database)
+
+
+async def test_an_archived_project_gets_no_backfill_and_those_that_are_paused_wait_for_it(database: Database) -> None:
+    await start(database, last_hours(3))
+    await change(database, BackfillState.PAUSED)
+    archived = Project(TICK.project, TICK.project, "", b"", ProjectState.ARCHIVED)
+    await database.write(lambda tx: projects.update(tx, archived))
+    for refused in (
+        lambda: start(database, last_hours(2), "b2"),
+        lambda: database.read(lambda tx: backfills.plan(tx, TICK, last_hours(2), domains=DOMAINS)),
+        lambda: change(database, BackfillState.RUNNING),
+    ):
+        with pytest.raises(FailedPrecondition, match="'flytesnacks' is archived"):
+            await refused()
+    assert (await change(database, BackfillState.CANCELLED)).backfill.state is BackfillState.CANCELLED

@@ -26,9 +26,9 @@ class Client:
     http: httpx.AsyncClient
 
     async def call(self, path: str, request: Message, answer: type[M]) -> M:
-        """`path` is `package.Service/Method` below flyteidl2. Raises RpcError."""
+        """`path` is `package.Service/Method` below flyteidl2, or whole for a service of ours. Raises RpcError."""
         response = await self.http.post(
-            f"/flyteidl2.{path}",
+            f"/{path}" if path.startswith("wingbeat.") else f"/flyteidl2.{path}",
             content=request.SerializeToString(),
             headers={"content-type": "application/proto", "connect-protocol-version": "1"},
         )

@@ -16,6 +16,8 @@ from tests.fake_executor import FakeExecutor
 from tests.loops.node import blobs_in
 from tests.planting import DEFAULTS, DOMAINS, deployment, plant, spec
 from tests.rpc.calling import Client, RpcError, serving
+from wingbeat._generated.automation.v1 import automation_pb2
+from wingbeat.rpc.automation_service import Automation
 from wingbeat.rpc.dataproxy_service import DataProxy, DataProxyLimits
 from wingbeat.rpc.log_tail import LogTail
 from wingbeat.rpc.project_service import Projects
@@ -25,6 +27,7 @@ from wingbeat.rpc.trigger_service import Triggers
 from wingbeat.store.database import Database
 
 Call = tuple[str, Message, type[Message]]
+AUTOMATION = "wingbeat.automation.v1.AutomationService"
 Work = Callable[[tuple[str, str]], Call]
 
 
@@ -41,6 +44,24 @@ def deploy_trigger(where: tuple[str, str]) -> Call:
         automation_spec=common_pb2.TriggerAutomationSpec(type="TYPE_NONE"),
     )
     return "trigger.TriggerService/DeployTrigger", request, trigger_service_pb2.DeployTriggerResponse
+
+
+def activate_trigger(where: tuple[str, str]) -> Call:
+    name = identifier_pb2.TriggerName(project=where[0], domain=where[1], task_name="env.fly", name="daily")
+    request = trigger_service_pb2.UpdateTriggersRequest(names=[name], active=True)
+    return "trigger.TriggerService/UpdateTriggers", request, trigger_service_pb2.UpdateTriggersResponse
+
+
+def resume_trigger(where: tuple[str, str]) -> Call:
+    name = identifier_pb2.TriggerName(project=where[0], domain=where[1], task_name="env.fly", name="daily")
+    request = automation_pb2.ResumeTriggerRequest(name=name)
+    return f"{AUTOMATION}/ResumeTrigger", request, automation_pb2.ResumeTriggerResponse
+
+
+def fire_trigger(where: tuple[str, str]) -> Call:
+    name = identifier_pb2.TriggerName(project=where[0], domain=where[1], task_name="env.fly", name="daily")
+    request = automation_pb2.FireTriggerRequest(name=name)
+    return f"{AUTOMATION}/FireTrigger", request, automation_pb2.FireTriggerResponse
 
 
 def run_task(where: tuple[str, str]) -> Call:
@@ -78,7 +99,9 @@ def upload_inputs(where: tuple[str, str]) -> Call:
     return "dataproxy.DataProxyService/UploadInputs", request, dataproxy.UploadInputsResponse
 
 
-NEW_WORK = [deploy_task, deploy_trigger, run_task, run_spec, run_trigger, upload, upload_inputs]
+NEW_WORK = [deploy_task, deploy_trigger, activate_trigger, run_task, run_spec, run_trigger, upload, upload_inputs]
+OF_A_TRIGGER = [resume_trigger, fire_trigger]
+"""They ask for the trigger before they ask for its project."""
 
 
 @pytest.fixture
@@ -87,6 +110,7 @@ async def client(database: Database, tmp_path: Path) -> AsyncGenerator[Client]:
     blobs = blobs_in(tmp_path)
     logs = LogTail(database, blobs, FakeExecutor(), node="n1")
     services = (
+        Automation(database, DOMAINS, DEFAULTS),
         DataProxy(database, blobs, logs, domains=DOMAINS, limits=DataProxyLimits()),
         Projects(database, DOMAINS),
         Runs(database, DOMAINS, DEFAULTS),
@@ -102,7 +126,7 @@ async def set_state(client: Client, state: project.ProjectState) -> None:
     await client.call("project.ProjectService/UpdateProject", request, project.UpdateProjectResponse)
 
 
-@pytest.mark.parametrize("work", NEW_WORK)
+@pytest.mark.parametrize("work", [*NEW_WORK, *OF_A_TRIGGER])
 async def test_archived_project_refuses_until_it_is_active_again(client: Client, work: Work) -> None:
     await set_state(client, project.PROJECT_STATE_ARCHIVED)
     with pytest.raises(RpcError, match=r"failed_precondition.*'birds' is archived"):

@@ -137,10 +137,13 @@ async def ask_for_backfill(world: Simulation) -> None:
     possible = bool(slots_within(era, wanted))
     try:
         done = await change(
-            world, lambda tx: backfills.start(tx, history.name, wanted, backfill_id=backfill_id, by="adversary")
+            world,
+            lambda tx: backfills.start(
+                tx, history.name, wanted, backfill_id=backfill_id, by="adversary", domains=DOMAINS
+            ),
         )
     except (FailedPrecondition, InvalidArgument):
-        assert not possible
+        assert not possible or history.name.project in world.archived
         return
     if done:
         assert possible
@@ -156,10 +159,11 @@ async def steer_backfill(world: Simulation) -> None:
     world.tell(f"let backfill {asked.id} be {state}")
     await world.audit()
     try:
-        if await change(world, lambda tx: backfills.change(tx, asked.id, state)):
+        if await change(world, lambda tx: backfills.change(tx, asked.id, state, domains=DOMAINS)):
             asked.state = state
     except FailedPrecondition:
-        assert asked.state.over
+        resumed = state is BackfillState.RUNNING
+        assert asked.state.over or (resumed and asked.history.name.project in world.archived)
 
 
 async def delete(world: Simulation) -> None:

@@ -12,6 +12,7 @@ from wingbeat.core import backfill as deciding
 from wingbeat.core.backfill import Backfill, BackfillState, Step, Wanted
 from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, backfill_run_name
 from wingbeat.core.preview import Slot, annotated
+from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.trigger import Firing, Trigger
 from wingbeat.errors import NotFound
@@ -60,18 +61,18 @@ class Progress:
     """Whether there is more to do at once."""
 
 
-async def plan(tx: Transaction, name: TriggerName, wanted: Wanted) -> Plan:
+async def plan(tx: Transaction, name: TriggerName, wanted: Wanted, *, domains: Domains) -> Plan:
     """Nothing is written. Raises NotFound, FailedPrecondition, InvalidArgument."""
-    trigger = await triggers.usable(tx, name)
+    trigger = await _usable(tx, name, domains)
     firing = (await timetables.find_many(tx, [trigger.id]))[trigger.id].firing
     return await _plan(tx, firing, deciding.planned(firing, wanted, backfill_id="", by="", now=tx.now))
 
 
 async def start(
-    tx: Transaction, name: TriggerName, wanted: Wanted, *, backfill_id: str, by: str
+    tx: Transaction, name: TriggerName, wanted: Wanted, *, backfill_id: str, by: str, domains: Domains
 ) -> tuple[Backfill, Plan]:
     """Runs follow: `advance` starts them. Raises like `plan`."""
-    trigger = await triggers.usable(tx, name)
+    trigger = await _usable(tx, name, domains)
     firing = (await firings.lock(tx, [trigger.id]))[trigger.id]
     backfill = deciding.planned(firing, wanted, backfill_id=backfill_id, by=by, now=tx.now)
     await backfills.insert(tx, backfill)
@@ -107,15 +108,21 @@ async def advance(tx: Transaction, firer: Firer, backfill_id: str, trigger_id: i
     return Progress(started, missed, more=moved.after != backfill.after and not moved.state.over)
 
 
-async def change(tx: Transaction, backfill_id: str, state: BackfillState) -> Shown:
-    """Pause, resume or cancel. Raises NotFound, and FailedPrecondition for a backfill that is over."""
+async def change(tx: Transaction, backfill_id: str, state: BackfillState, *, domains: Domains) -> Shown:
+    """Pause, resume or cancel.
+
+    Raises NotFound, and FailedPrecondition for a backfill that is over, or shall go on in a project that is archived.
+    """
     backfill = await backfills.lock(tx, backfill_id)
     if backfill is None:
         raise _not_found(backfill_id)
     changed = deciding.changed(backfill, state, now=tx.now)
+    after = (await shown(tx, [changed]))[0]
     if changed != backfill:
+        if state is BackfillState.RUNNING:
+            await projects.require_active(tx, after.name.project, after.name.domain, domains=domains)
         await backfills.save(tx, changed)
-    return (await shown(tx, [changed]))[0]
+    return after
 
 
 async def get(tx: Transaction, backfill_id: str) -> Shown:
@@ -130,6 +137,11 @@ async def shown(tx: Transaction, found: Sequence[Backfill]) -> list[Shown]:
     names = await stored.find_many(tx, sorted({each.trigger_id for each in found}))
     working = await backfills.running(tx, [each.id for each in found])
     return [Shown(each, names[each.trigger_id].name, working.get(each.id, 0)) for each in found]
+
+
+async def _usable(tx: Transaction, name: TriggerName, domains: Domains) -> Trigger:
+    await projects.require_active(tx, name.project, name.domain, domains=domains)
+    return await triggers.usable(tx, name)
 
 
 async def _plan(tx: Transaction, firing: Firing, backfill: Backfill) -> Plan:

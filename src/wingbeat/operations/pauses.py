@@ -6,6 +6,7 @@ Whatever else changes the trigger ends the pause, too: its own end then changes 
 from datetime import datetime
 
 from wingbeat.core.ids import TriggerName
+from wingbeat.core.project import Domains
 from wingbeat.errors import InvalidArgument
 from wingbeat.operations import triggers
 from wingbeat.store import firings, pauses
@@ -29,15 +30,18 @@ async def pause(tx: Transaction, name: TriggerName, *, reason: str, until: datet
     tx.changed(SCHEDULE)
 
 
-async def resume(tx: Transaction, name: TriggerName, *, by: str) -> None:
+async def resume(tx: Transaction, name: TriggerName, *, by: str, domains: Domains) -> None:
     """Activate; the time of the pause is not caught up. Raises NotFound, FailedPrecondition."""
     trigger = await triggers.usable(tx, name)
-    await triggers.set_active(tx, [name], True, by=by)
+    await triggers.activate(tx, [name], by=by, domains=domains)
     await pauses.remove(tx, trigger.id)
 
 
 async def resume_ended(tx: Transaction, *, limit: int) -> int:
-    """Resume the triggers whose pause is over, in the name of who paused them; how many pauses ended."""
+    """Resume the triggers whose pause is over, in the name of who paused them; how many pauses ended.
+
+    Also where nothing can fire because the project is archived: when it is active again, so are they.
+    """
     ids = sorted(await pauses.ended(tx, limit))
     await firings.lock(tx, ids)
     current, paused = await stored.find_many(tx, ids), await pauses.find_many(tx, ids)

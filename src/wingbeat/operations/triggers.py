@@ -83,8 +83,18 @@ async def replace(tx: Transaction, task: TaskId, wanted: Sequence[Deployment], *
         await _put(tx, deployment, by=by)
 
 
+async def activate(tx: Transaction, names: Sequence[TriggerName], *, by: str, domains: Domains) -> None:
+    """Those that are active already are left alone. Raises NotFound, FailedPrecondition; then nothing is changed."""
+    for project, domain in sorted({(name.project, name.domain) for name in names}):
+        await projects.require_active(tx, project, domain, domains=domains)
+    await set_active(tx, names, True, by=by)
+
+
 async def set_active(tx: Transaction, names: Sequence[TriggerName], active: bool, *, by: str) -> None:
-    """Activate or deactivate; those that are so already are left alone. Raises NotFound, and changes nothing."""
+    """Activate or deactivate, wherever they are; those that are so already are left alone.
+
+    Raises NotFound, and changes nothing.
+    """
     current, locked = await _locked(tx, names)
     _require_all(names, {trigger.name for trigger in current if trigger.deleted_at is None})
     flipped = [

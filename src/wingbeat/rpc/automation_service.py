@@ -105,7 +105,7 @@ class Automation(AutomationService):
         name, by = wire_triggers.name_from_proto(request.name), self._identify(ctx).subject
 
         async def body(tx: Transaction) -> State:
-            await pauses.resume(tx, name, by=by)
+            await pauses.resume(tx, name, by=by, domains=self._domains)
             return await _state(tx, name)
 
         return pb.ResumeTriggerResponse(state=answers.state(await self._database.write(body)))
@@ -161,11 +161,13 @@ class Automation(AutomationService):
         backfill_id, by = generated_backfill_id(secrets.token_bytes(19)), self._identify(ctx).subject
 
         async def start(tx: Transaction) -> pb.BackfillTriggerResponse:
-            started, plan = await backfills.start(tx, name, wanted, backfill_id=backfill_id, by=by)
+            started, plan = await backfills.start(
+                tx, name, wanted, backfill_id=backfill_id, by=by, domains=self._domains
+            )
             return answers.planned(plan, Shown(started, name, running=0))
 
         async def plan(tx: Transaction) -> pb.BackfillTriggerResponse:
-            return answers.planned(await backfills.plan(tx, name, wanted), None)
+            return answers.planned(await backfills.plan(tx, name, wanted, domains=self._domains), None)
 
         return await (self._database.read(plan) if request.dry_run else self._database.write(start))
 
@@ -197,7 +199,9 @@ class Automation(AutomationService):
         return pb.CancelBackfillResponse(backfill=await self._change(request.id, BackfillState.CANCELLED))
 
     async def _change(self, backfill_id: str, state: BackfillState) -> pb.Backfill:
-        return answers.backfill(await self._database.write(lambda tx: backfills.change(tx, backfill_id, state)))
+        return answers.backfill(
+            await self._database.write(lambda tx: backfills.change(tx, backfill_id, state, domains=self._domains))
+        )
 
 
 async def _state(tx: Transaction, name: TriggerName) -> State:

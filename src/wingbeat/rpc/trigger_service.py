@@ -81,7 +81,14 @@ class Triggers(TriggerService):
     async def update_triggers(self, request: pb.UpdateTriggersRequest, ctx: Context) -> pb.UpdateTriggersResponse:
         names = [wire.name_from_proto(name) for name in request.names]
         by = self._identify(ctx).subject
-        await self._database.write(lambda tx: triggers.set_active(tx, names, request.active, by=by))
+
+        async def body(tx: Transaction) -> None:
+            if request.active:
+                await triggers.activate(tx, names, by=by, domains=self._domains)
+            else:
+                await triggers.set_active(tx, names, False, by=by)
+
+        await self._database.write(body)
         return pb.UpdateTriggersResponse()
 
     async def delete_triggers(self, request: pb.DeleteTriggersRequest, ctx: Context) -> pb.DeleteTriggersResponse:
