@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wingbeat.core.addresses import Address
 from wingbeat.core.ids import ActionId, RunId
 from wingbeat.core.webhook import Letter
 from wingbeat.errors import PermissionDenied, Unavailable
@@ -131,7 +132,10 @@ async def test_a_request_goes_to_the_address_that_was_looked_at(receiver: str, m
         asked.append(name)
         return ["127.0.0.1"]
 
-    monkeypatch.setattr(outgoing, "kind_inside", lambda address: None)
+    def ordinary(_: Address) -> None:
+        return None
+
+    monkeypatch.setattr(outgoing, "kind_inside", ordinary)
     url = receiver.replace("127.0.0.1", "Rebound.example")
     assert await Outgoing(local=False, resolve=resolve).post(Letter(CONDITION, f"{url}/taken", b"{}")) == 202
     assert (asked, len(Handler.seen)) == (["rebound.example"], 1)
