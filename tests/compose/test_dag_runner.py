@@ -361,16 +361,18 @@ class Away(NullProvenance):
     def __init__(self, *, fails: int) -> None:
         self.fails = fails
         self.seen: list[list[Change]] = []
+        self.durable: list[bool] = []
 
     @property
     def records(self) -> bool:
         return True
 
-    async def arecord(self, changes: Any) -> None:
+    async def arecord(self, changes: Any, *, durable: bool = True) -> None:
         if self.seen and self.fails:
             self.fails -= 1
             raise Unavailable("file is locked")
         self.seen.append(list(changes))
+        self.durable.append(durable)
 
 
 async def test_a_locked_history_fails_the_run_and_not_the_node_that_ran() -> None:
@@ -396,6 +398,7 @@ async def test_one_transaction_for_each_node() -> None:
         ["NodeCompleted", "NodeStarted"],
         ["NodeCompleted", "RunFinished"],
     ]
+    assert away.durable == [False, False, False, True], "the end is told to somebody, and only the end"
 
 
 async def test_the_history_has_what_went_in_and_came_out(history: DagProvenance) -> None:

@@ -100,8 +100,11 @@ class Recorder(Protocol):
         """False when it forgets what it is told: nobody needs to write values as text for it."""
         ...
 
-    async def arecord(self, changes: Sequence[Change]) -> None:
-        """Returns when they are on the disk; raises, and records none of them, when one of them cannot be."""
+    async def arecord(self, changes: Sequence[Change], *, durable: bool = True) -> None:
+        """Returns when they are on the disk, or else when they outlive this process, if not yet a cut of power.
+
+        Raises, and records none of them, when one of them cannot be.
+        """
         ...
 
     def get_run(self, run_id: str) -> dict[str, Any] | None: ...

@@ -134,9 +134,12 @@ class DagProvenance(RunReads):
         """
         self._file.write(lambda tx: recording.record(tx, changes, lease=self._lease))
 
-    async def arecord(self, changes: Sequence[Change]) -> None:
-        """`record` for the event loop."""
-        await self._file.awrite(lambda tx: recording.record(tx, changes, lease=self._lease))
+    async def arecord(self, changes: Sequence[Change], *, durable: bool = True) -> None:
+        """`record` for the event loop. Changes that are not durable outlive this process at once; a cut of power may
+        take them until the next ones that are, or for some milliseconds.
+        """
+        write = self._file.awrite if durable else self._file.acommit
+        await write(lambda tx: recording.record(tx, changes, lease=self._lease))
 
     async def aread(self, read: "Callable[[DagProvenance], T]") -> T:
         """Read on a thread, for the event loop: `await provenance.aread(lambda history: history.get_run(run_id))`."""

@@ -52,7 +52,7 @@ class NullProvenance:
     def record(self, changes: Sequence[Change]) -> None:
         return
 
-    async def arecord(self, changes: Sequence[Change]) -> None:
+    async def arecord(self, changes: Sequence[Change], *, durable: bool = True) -> None:
         return
 
     async def aread(self, read: "Callable[[NullProvenance], T]") -> T:

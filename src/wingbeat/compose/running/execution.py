@@ -90,7 +90,7 @@ class Execution:
             await self._go()
             outcome = self._outcome()
             self._record_end(outcome)
-            await self.journal.write()
+            await self.journal.write_end()
         except Exception as error:
             log.exception("run %s failed outside of its nodes", self.frame.run_id)
             await self._abandon("failed", error=error)
@@ -246,7 +246,7 @@ class Execution:
             self.journal.fails(label, ending)
         self.journal.ends(ending, error="".join(traceback.format_exception(error)))
         try:
-            await self.journal.write()
+            await self.journal.write_end()
         except Exception as unwritten:
             log.exception("the end of run %s could not be recorded", self.frame.run_id)
             raise error from unwritten

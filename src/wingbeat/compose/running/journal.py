@@ -1,6 +1,7 @@
 """What a run tells its provenance: changes wait here until they are written, together, in one transaction.
 
-Its one rule: without a provenance that records, no value is written as text.
+Its one rule: without a provenance that records, no value is written as text. The disk is waited for once in a run, at
+its end, before somebody is told of it: a process that dies loses nothing, and what a cut of power takes runs again.
 """
 
 import json
@@ -13,10 +14,12 @@ from wingbeat.compose.plans import Step
 
 
 class Journal:
-    def __init__(self, recorder: Recorder, run_id: str) -> None:
+    def __init__(self, recorder: Recorder, run_id: str, *, inner: bool = False) -> None:
+        """The end of an `inner` run is told to the run around it only."""
         self.recorder = recorder
         self.records = recorder.records
         self._run_id = run_id
+        self._inner = inner
         self._waiting: list[Change] = []
         self._sink_texts: dict[str, str] = {}
 
@@ -49,12 +52,19 @@ class Journal:
         self.add(RunFinished(self._run_id, status, outputs, error))
 
     async def write(self) -> None:
-        """Returns when the disk has all of it; changes that could not be written wait on."""
+        """Returns when all of it outlives this process; changes that could not be written wait on."""
+        await self._write(durable=False)
+
+    async def write_end(self) -> None:
+        """`write`, and returns when the disk has it."""
+        await self._write(durable=not self._inner)
+
+    async def _write(self, *, durable: bool) -> None:
         if not self._waiting:
             return
         changes, self._waiting = self._waiting, []
         try:
-            await self.recorder.arecord(changes)
+            await self.recorder.arecord(changes, durable=durable)
         except BaseException:
             self._waiting = changes + self._waiting
             raise

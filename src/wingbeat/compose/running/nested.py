@@ -68,7 +68,7 @@ async def _run(parent: Execution, dag: "Dag", value: Any, *, key: str) -> Any:
     )
     plan = dag.plan()
     inputs = element_inputs(plan, value)
-    journal = Journal(parent.journal.recorder, frame.run_id)
+    journal = Journal(parent.journal.recorder, frame.run_id, inner=True)
     execution = Execution(plan, frame, journal, inputs=inputs, outputs={}, composite=run_composite)
     text = source_values_text(plan, inputs) if journal.records else ""
     created = RunCreated(frame.run_id, frame.dag_nsref, text, parent.frame.run_id, run_initiator.get())

@@ -9,7 +9,8 @@ import atexit
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from threading import RLock
@@ -18,6 +19,7 @@ from typing import TypeVar
 from wingbeat.clock import Clock, system_clock
 from wingbeat.errors import StartError
 from wingbeat.store.compose.identity import identity
+from wingbeat.store.compose.jobs import Job
 from wingbeat.store.compose.readers import Readers
 from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free
 from wingbeat.store.compose.writer import Writer
@@ -58,14 +60,26 @@ class File:
 
     def write(self, body: Callable[[Transaction], T]) -> T:
         """Returns when the disk has it."""
-        return self._shared.writer.submit(body, clock=self._clock).result()
+        future: Future[T] = Future()
+        self._shared.writer.submit(Job(body, self._clock, future, durable=True))
+        return future.result()
 
     def read(self, body: Callable[[Transaction], T]) -> T:
         return self._shared.readers.run(body, self._clock)
 
-    async def awrite(self, body: Callable[[Transaction], T]) -> T:
+    def awrite(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
         """Returns when the disk has it. A caller that is cancelled may find it written all the same."""
-        return await asyncio.wrap_future(self._shared.writer.submit(body, clock=self._clock))
+        return self._submit(body, durable=True)
+
+    def acommit(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Returns when everybody can read it, whatever becomes of this process. A cut of power may take it, until
+        the next `awrite` or `flush` returns, or some milliseconds have gone by.
+        """
+        return self._submit(body, durable=False)
+
+    def flush(self) -> Awaitable[None]:
+        """Returns when the disk has all that was committed before this call, which begins it."""
+        return self._submit(self._shared.writer.flush, durable=True)
 
     async def aread(self, body: Callable[[Transaction], T]) -> T:
         return await self.on_thread(lambda: self.read(body))
@@ -73,6 +87,11 @@ class File:
     async def on_thread(self, call: Callable[[], T]) -> T:
         """Several synchronous calls in a row, for an event loop that must not wait for them."""
         return await asyncio.get_running_loop().run_in_executor(self._shared.readers.threads(), call)
+
+    def _submit(self, body: Callable[[Transaction], T], *, durable: bool) -> Awaitable[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._shared.writer.submit(Job(body, self._clock, future, durable=durable))
+        return future
 
     def edition(self) -> int:
         """A number that changes when anybody outside of this process has written, and never by our own writes."""

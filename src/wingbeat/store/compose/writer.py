@@ -1,35 +1,27 @@
 """The one connection with which a process writes a file, on a thread of its own.
 
 Bodies that wait at the same time share a COMMIT, each in a savepoint; a caller hears of its write after that COMMIT
-reached the disk.
+reached the disk. One that is content with less hears of it once it is committed, which survives the end of this
+process: the disk has it with the next COMMIT that somebody waits for, or after `LINGER_SECONDS`.
 """
 
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock, RLock, Thread, current_thread
 from types import TracebackType
-from typing import Any, TypeVar
 
-from wingbeat.clock import Clock
+from wingbeat.clock import system_clock
 from wingbeat.store.compose.identity import Identity
+from wingbeat.store.compose.jobs import Job, answer
 from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free, roll_back, translate
-
-T = TypeVar("T")
 
 MAX_GROUP = 200
 """Bodies that share one COMMIT at most."""
+LINGER_SECONDS = 0.005
+"""For how long a writer that has nothing to do keeps what only a cut of power could take."""
 _EDITIONS = 2**32
 """More than the times that one connection can notice a change."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    body: Callable[[Transaction], Any]
-    clock: Clock
-    future: Future[Any] = field(default_factory=Future[Any])
 
 
 class _Kept:
@@ -54,21 +46,30 @@ class Writer:
     def __init__(self, identity: Identity, *, busy_seconds: float) -> None:
         self._identity = identity
         self._busy_seconds = busy_seconds
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._starting = Lock()
         self._quiet = RLock()
         self._thread: Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._opened = 0
+        self._durable = True
+        """How the connection commits."""
+        self._lingers = False
+        """Something is committed that the disk may not have yet."""
 
-    def submit(self, body: Callable[[Transaction], T], *, clock: Clock) -> Future[T]:
-        """Raises RuntimeError inside of another body, which would wait for itself."""
+    def submit(self, job: Job) -> None:
+        """Its future is told. Raises RuntimeError inside of another body, which would wait for itself."""
         thread = self._thread or self._start()
         if thread is current_thread():
             raise RuntimeError("a body writes through its own transaction only")
-        job = _Job(body, clock)
         self._jobs.put(job)
-        return job.future
+
+    def flush(self, tx: Transaction) -> None:
+        """The body of a durable job after which the disk has all that was committed before it."""
+        if self._lingers:
+            self._lingers = False
+            # SQLite asks the disk for nothing when nothing has changed.
+            tx.execute(f"PRAGMA user_version = {tx.fetch('PRAGMA user_version')[0][0]}")
 
     def edition(self) -> int:
         """Changes whenever anybody but this writer has written. Waits for a group that is being written."""
@@ -113,9 +114,9 @@ class Writer:
         with self._quiet:
             self._close()
 
-    def _next_group(self) -> list[_Job]:
+    def _next_group(self) -> list[Job]:
         """Nothing when the writer has been stopped."""
-        first = self._jobs.get()
+        first = self._next()
         if first is None:
             return []
         jobs = [first]
@@ -130,43 +131,56 @@ class Writer:
             jobs.append(job)
         return jobs
 
-    def _write_group(self, jobs: list[_Job]) -> None:
-        waiting = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-        written: list[tuple[_Job, Any]] = []
+    def _next(self) -> Job | None:
+        if self._lingers:
+            try:
+                return self._jobs.get(timeout=LINGER_SECONDS)
+            except Empty:
+                return self._flush()
+        return self._jobs.get()
+
+    def _write_group(self, jobs: list[Job]) -> None:
+        waiting = [job for job in jobs if not job.future.cancelled()]
+        durable = any(job.durable for job in waiting)
         with _Kept() as group:
-            connection = self._open()
-            execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
+            connection = self._begin(durable=durable)
             if len(waiting) == 1:
                 # Nobody else is to be saved from it: the whole transaction is its savepoint.
-                written.append((waiting[0], _result(connection, waiting[0])))
+                _write(connection, waiting[0])
             else:
-                written.extend(done for job in waiting if (done := self._write_one(connection, job)))
+                for job in waiting:
+                    self._write_one(connection, job)
             connection.execute("COMMIT")
+        self._lingers = not durable and (self._lingers or not group.error)
         if group.error:
             self._fail(group.error, waiting)
-            return
-        for job, result in written:
-            job.future.set_result(result)
+        answer(waiting)
 
-    def _write_one(self, connection: sqlite3.Connection, job: _Job) -> tuple[_Job, Any] | None:
+    def _begin(self, *, durable: bool) -> sqlite3.Connection:
+        connection = self._open()
+        if durable != self._durable:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
+        return connection
+
+    def _write_one(self, connection: sqlite3.Connection, job: Job) -> None:
         connection.execute("SAVEPOINT body")
-        result = None
         with _Kept() as body:
-            result = _result(connection, job)
+            _write(connection, job)
         if body.error:
             connection.execute("ROLLBACK TO body")
+            job.error = translate(body.error, self._identity.path)
         connection.execute("RELEASE body")
-        if body.error:
-            job.future.set_exception(translate(body.error, self._identity.path))
-            return None
-        return job, result
 
-    def _fail(self, error: BaseException, jobs: list[_Job]) -> None:
+    def _fail(self, error: BaseException, jobs: list[Job]) -> None:
         if self._connection:
             roll_back(self._connection)
         for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(translate(error, self._identity.path))
+            job.error = job.error or translate(error, self._identity.path)
+
+    def _flush(self) -> Job:
+        return Job(self.flush, system_clock, Future(), durable=True)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         return execute_when_free(connection, "PRAGMA data_version", seconds=self._busy_seconds).fetchone()[0]
@@ -177,13 +191,16 @@ class Writer:
             self._connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._opened += 1
+            self._durable = True
         return self._connection
 
     def _close(self) -> None:
+        if self._lingers:
+            self._write_group([self._flush()])
         if self._connection:
             self._connection.close()
         self._connection = None
 
 
-def _result(connection: sqlite3.Connection, job: _Job) -> Any:
-    return job.body(Transaction(connection, job.clock()))
+def _write(connection: sqlite3.Connection, job: Job) -> None:
+    job.result = job.body(Transaction(connection, job.clock()))
