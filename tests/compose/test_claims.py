@@ -1,11 +1,13 @@
 """One fire per slot, whoever shares the file, and whoever of them dies."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Generator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -92,6 +94,39 @@ async def test_recovery_looks_at_the_run(
     assert world.statuses() == [event]
     assert len(world.runs.resumed) == resumed
     assert len(world.runs.started) - before == (1 if status is None else 0)
+
+
+async def test_a_run_that_failed_before_it_was_told_is_tried_again_where_asked(world: World, tmp_path: Path) -> None:
+    await _cut_off(world)
+    world.store.file.write(
+        lambda tx: tx.execute("UPDATE trigger_activations SET config_json = json_set(config_json, '$.retries', 1)")
+    )
+    provenance = DagProvenance(tmp_path / "runs.db")
+    provenance.create_run(world.runs.started[0].run_id, "a:dag", {})
+    provenance.finish_run(world.runs.started[0].run_id, "failed")
+    await world.another(provenance=provenance).tick()
+    assert world.statuses() == ["waiting"]
+    world.clock.forward(MINUTE / 2)
+    await world.another(provenance=provenance).tick()
+    assert world.statuses() == ["completed"]
+
+
+async def test_a_slot_whose_claim_a_cut_of_power_took_does_not_run_twice(tmp_path: Path) -> None:
+    """The file of the triggers is older than that of the runs."""
+    before, after = World(tmp_path / "before.db"), tmp_path / "after.db"
+    before.active()
+    with closing(sqlite3.connect(before.path)) as kept, closing(sqlite3.connect(after)) as cut:
+        kept.backup(cut)
+    before.clock.forward(MINUTE)
+    await before.manager.tick()
+    provenance = DagProvenance(tmp_path / "runs.db")
+    provenance.create_run(before.runs.started[0].run_id, "a:dag", {})
+    provenance.finish_run(before.runs.started[0].run_id, "completed")
+    world = World(after, before.clock)
+    world.clock.forward(timedelta(seconds=1))
+    await world.another(provenance=provenance).tick()
+    assert world.statuses() == ["completed"]
+    assert world.runs.started == world.runs.resumed == []
 
 
 def test_a_clock_that_jumps_takes_no_fire_from_a_process_that_is_alive(world: World) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,11 @@ def names(tx: Transaction) -> list[str]:
     return [name for (name,) in tx.fetch("SELECT name FROM item ORDER BY name")]
 
 
+def version(connection: sqlite3.Connection) -> int:
+    """Another number after each commit of others that changed something."""
+    return connection.execute("PRAGMA data_version").fetchone()[0]
+
+
 def test_a_write_is_read_back_and_anybody_can_read_it_with_sqlite3(file: File, path: Path) -> None:
     assert file.write(lambda tx: add(tx, "a")) == 1
     assert file.read(names) == ["a"]
@@ -70,6 +76,39 @@ async def test_synchronous_calls_work_inside_of_a_running_loop(file: File) -> No
 def test_the_log_is_written_ahead_and_every_commit_reaches_the_disk(file: File) -> None:
     assert file.write(lambda tx: tx.fetchrow("PRAGMA synchronous")) == (2,)
     assert file.read(lambda tx: tx.fetchrow("PRAGMA journal_mode")) == ("wal",)
+
+
+async def test_a_commit_can_be_heard_of_before_the_disk_has_it(file: File, path: Path) -> None:
+    assert await file.acommit(lambda tx: tx.fetchrow("PRAGMA synchronous")) == (1,)
+    assert await file.acommit(lambda tx: add(tx, "a")) == 1
+    assert sqlite3.connect(path).execute("SELECT name FROM item").fetchall() == [("a",)]
+    assert await file.awrite(lambda tx: tx.fetchrow("PRAGMA synchronous")) == (2,)
+
+
+async def test_what_is_committed_is_on_the_disk_after_a_flush(file: File, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        await file.acommit(lambda tx: add(tx, "a"))
+        committed = version(other)
+        await file.flush()
+        assert version(other) != committed, "a commit that changes nothing asks the disk for nothing"
+        flushed = version(other)
+        await file.flush()
+        assert version(other) == flushed
+
+
+async def test_what_is_committed_is_on_the_disk_soon(file: File, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        await file.acommit(lambda tx: add(tx, "a"))
+        committed = version(other)
+        while version(other) == committed:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_commit_that_raises_writes_nothing(file: File) -> None:
+    await file.awrite(lambda tx: add(tx, "a"))
+    with pytest.raises(Conflict):
+        await file.acommit(lambda tx: add(tx, "a"))
+    assert await file.aread(names) == ["a"]
 
 
 def test_a_path_is_opened_once_in_a_process(file: File, path: Path) -> None:

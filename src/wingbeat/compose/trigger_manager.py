@@ -32,6 +32,7 @@ from wingbeat.core.preview import Slot, upcoming
 from wingbeat.store.compose import activations, ticks
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.ticks import Tick
+from wingbeat.store.compose.transaction import Transaction
 
 LEASE = timedelta(seconds=30)
 _ROUNDS = 1_000
@@ -129,22 +130,28 @@ class TriggerManager:
         Raises ValueError when it is not active or nothing takes the payload, KeyError when what it runs is gone, and
         TimeoutError after the trigger's time-out.
         """
-        activation = await self.store.file.aread(lambda tx: activations.get(tx, name))
-        if activation is None or not activation.active:
-            status = activation.status if activation else "not found"
-            raise ValueError(f"Trigger '{name}' is not active (status: {status})")
-        definition = self._stored(activation)
-        inputs = inputs_of(definition, payload, None)
-        self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
-        tick = _manual(activation, inputs)
-        now, by = self._time(), self._fires.by
-        await self.store.file.awrite(
-            lambda tx: ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
-        )
+        now, by, initiator = self._time(), self._fires.by, run_initiator.get()
+
+        def claim(tx: Transaction) -> tuple[Tick, Activation, Mapping[str, Any]]:
+            activation = activations.get(tx, name)
+            if activation is None or not activation.active:
+                status = activation.status if activation else "not found"
+                raise ValueError(f"Trigger '{name}' is not active (status: {status})")
+            inputs = inputs_of(self._stored(activation), payload, None)
+            self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
+            tick = _manual(activation, inputs, initiator)
+            ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
+            return tick, activation, inputs
+
+        tick, activation, inputs = await self._fires.claim(claim)
+        flushed = self.store.file.flush()
         self._fires.inputs[tick.event_id] = inputs
-        outcome = await self._fires.carry_out(tick, activation=activation)
+        try:
+            outcome = await self._fires.carry_out(tick, activation=activation)
+        finally:
+            await flushed
         if outcome is None:
-            raise TimeoutError(f"trigger {name!r}: its run had not ended after {definition.timeout}")
+            raise TimeoutError(f"trigger {name!r}: its run had not ended after {self._stored(activation).timeout}")
         return outcome
 
     def start(self) -> None:
@@ -306,7 +313,7 @@ class TriggerManager:
                 )
 
 
-def _manual(activation: Activation, inputs: Mapping[str, Any]) -> Tick:
+def _manual(activation: Activation, inputs: Mapping[str, Any], initiator: str | None) -> Tick:
     return Tick(
         event_id=str(uuid4()),
         trigger_name=activation.name,
@@ -318,7 +325,7 @@ def _manual(activation: Activation, inputs: Mapping[str, Any]) -> Tick:
         revision=activation.revision,
         attempt=1,
         status="running",
-        initiated_by=run_initiator.get(),
+        initiated_by=initiator,
     )
 
 

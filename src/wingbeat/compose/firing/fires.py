@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from wingbeat.clock import Clock
 from wingbeat.compose.firing import checks
@@ -32,6 +32,8 @@ from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.connection import File
 from wingbeat.store.compose.ticks import Tick
 from wingbeat.store.compose.transaction import Transaction
+
+T = TypeVar("T")
 
 RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
 MANUAL = "manual"
@@ -59,6 +61,12 @@ class Fires:
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Of fires of this process, as Python has them; by event id."""
 
+    def claim(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
+        """A claim that a cut of power takes is made again. That is harmless where the history of runs knows what has
+        begun, and allowed where fires may run twice.
+        """
+        return self.file.acommit(body) if self.remembers or self.at_least_once else self.file.awrite(body)
+
     async def carry_out(
         self, tick: Tick, *, again: bool = False, activation: Activation | None = None
     ) -> Outcome | None:
@@ -73,7 +81,9 @@ class Fires:
                 return await self._check(tick, activation)
             return await self._run(tick, activation, again=again)
         except asyncio.CancelledError:
-            await self.file.awrite(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock()))
+            await self.file.acommit(
+                lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock())
+            )
             raise
         except Exception as error:
             _log.exception("a fire of trigger %r failed", tick.trigger_name)
@@ -108,6 +118,9 @@ class Fires:
     async def _run(self, tick: Tick, activation: Activation, *, again: bool) -> Outcome | None:
         definition = self.code.definitions(activation)
         begun = await self._had_begun(tick) if again else None
+        if begun == "failed":
+            await self._failed(tick, activation, definition, "the run failed")
+            return None
         if begun is not None and _is_over(tick, begun):
             await self._finish(tick, begun, "the process that ran it is gone" if begun == _LOST else None)
             return None
@@ -160,7 +173,7 @@ class Fires:
             if ticks.try_again(tx, tick, owner=self.by.owner, run_id=run_id, error=error, at=at):
                 activations.ran(tx, tick.trigger_name, tick.run_id, now)
 
-        await self.file.awrite(again)
+        await self._end(again)
 
     def _warn_of_overrun(self, tick: Tick, definition: TriggerDef, began: datetime) -> None:
         """Slots that came due meanwhile are skipped by its policy, which somebody may not have meant."""
@@ -190,7 +203,11 @@ class Fires:
             if tick.kind == "backfill":
                 ticks.unpark(tx, tick.trigger_name, now, room=1)
 
-        await self.file.awrite(finish)
+        await self._end(finish)
+
+    def _end(self, body: Callable[[Transaction], None]) -> Awaitable[None]:
+        """Where the history of runs says the end already, a cut of power may take this one: it is looked up then."""
+        return self.file.acommit(body) if self.remembers else self.file.awrite(body)
 
 
 def _is_over(tick: Tick, status: str) -> bool:

@@ -15,6 +15,7 @@ from wingbeat.compose.firing.claims import Claimed, claim_due, rewind
 from wingbeat.compose.firing.fires import Fires
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.errors import WingbeatError
+from wingbeat.store.compose.ticks import Tick
 
 LONGEST_SLEEP = 1.0
 """Seconds until it asks whether somebody has changed the file or the clock, for which no table is read."""
@@ -27,6 +28,7 @@ class Scheduler:
     def __init__(self, fires: Fires, clock: Clock) -> None:
         self._fires = fires
         self._clock = clock
+        self._began = clock()
         self._nudged = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -55,18 +57,23 @@ class Scheduler:
     async def look(self, now: datetime) -> Claimed:
         """Claim what is due at `now`, and begin it."""
         fires = self._fires
-        claimed = await fires.file.awrite(lambda tx: claim_due(tx, now, by=fires.by, code=fires.code))
+        claimed = await fires.claim(lambda tx: claim_due(tx, now, by=fires.by, code=fires.code))
         for definition in fires.code.wanted():
             _spawned(self._tasks, self._fetch(definition))
         for tick, activation in claimed.begun:
-            _spawned(self._tasks, fires.carry_out(tick, activation=activation))
+            _spawned(self._tasks, fires.carry_out(tick, again=self._may_have_begun(tick), activation=activation))
         for tick in claimed.taken:
-            _spawned(self._tasks, fires.carry_out(tick, again=tick.status == "running"))
+            _spawned(self._tasks, fires.carry_out(tick, again=fires.remembers or tick.status == "running"))
         return claimed
 
     async def _fetch(self, definition: TriggerDef) -> None:
         await self._fires.code.fetch(definition)
         self.nudge()
+
+    def _may_have_begun(self, tick: Tick) -> bool:
+        """Before the power was cut, which may have taken the claim and left the run."""
+        slot = tick.scheduled_for
+        return self._fires.remembers and slot is not None and slot < self._began
 
     async def rewind(self) -> None:
         """After the clock was ahead, decide again about what is to come."""
