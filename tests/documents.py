@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +49,7 @@ def _run(block: Block, module: ModuleType, document: Path) -> str:
 
 
 @contextlib.contextmanager
-def _module(document: Path) -> Iterator[ModuleType]:
+def _module(document: Path) -> Generator[ModuleType]:
     """As if the document was a module of this name, so that its functions can be found by name."""
     module = ModuleType(re.sub(r"\W", "_", document.stem))
     sys.modules[module.__name__] = module

@@ -1,6 +1,8 @@
 """The tutorial and the pages about `wingbeat.compose` do what they say, each block in its order."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,11 @@ from tests.documents import REPOSITORY, Block
 from wingbeat.compose.trigger import TriggerStore
 
 TUTORIAL = REPOSITORY / "docs" / "tutorials" / "scheduled-dags.md"
-PAGES = sorted((REPOSITORY / "docs" / "how-to").glob("compose-*.md"))
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "docs" / "reference" / "compose.md",
+    *sorted((REPOSITORY / "docs" / "how-to").glob("compose-*.md")),
+]
 HOUR = timedelta(hours=1)
 TEN_SECONDS = timedelta(seconds=10)
 
@@ -63,3 +69,12 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.
 def test_a_page_runs_as_it_is_written(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     documents.run(page)
+
+
+def test_the_example_fires_by_the_second(tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "examples" / "embedded.py"), "2.1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert "every_second: completed" in done.stdout
+    assert "orders: completed" in done.stdout
+    assert "orders: skipped" in done.stdout
+    assert '"Portfolio value: $325.00"' in done.stdout
