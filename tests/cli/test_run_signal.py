@@ -1,6 +1,8 @@
 """`wingbeat run signal`, and what the other commands show of conditions that wait."""
 
+import asyncio
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -8,6 +10,9 @@ from flyteidl2.workflow import run_definition_pb2
 
 from tests.cli.terminal import Site
 from tests.queued_runs import root_of, run_of, task_spec
+from wingbeat.cli import run_questions, run_watch
+from wingbeat.cli.run_documents import RunTree
+from wingbeat.cli.run_questions import MOST, Question, lines
 from wingbeat.core.action import TaskRef
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
@@ -24,13 +29,20 @@ async def running(site: Site) -> None:
     await site.begin()
 
 
-async def ask(site: Site, action: str, name: str = "approval", value_type: ValueType = ValueType.BOOLEAN) -> None:
+async def ask(
+    site: Site,
+    action: str,
+    name: str = "approval",
+    value_type: ValueType = ValueType.BOOLEAN,
+    *,
+    run: str = "r",
+) -> None:
     prompt = f"Which {value_type.name}?"
     kind = values.literal_type(value_type)
     spec = run_definition_pb2.ConditionAction(name=name, prompt=prompt, type=kind).SerializeToString()
     ref = TaskRef(TASK, "condition", name, name, "", f"digest of {name} {prompt}")
     child = ConditionChild(
-        ActionId(root_of("r").run, action), "a0", "", "s3://b", ref, spec, value_type, timeout=None, notifies=False
+        ActionId(root_of(run).run, action), "a0", "", "s3://b", ref, spec, value_type, timeout=None, notifies=False
     )
     await site.database.write(lambda tx: conditions.enqueue(tx, child))
 
@@ -133,3 +145,47 @@ async def test_only_runs_that_wait_are_listed_when_asked_for(site: Site) -> None
     assert await paused() == []
     await ask(site, "c1")
     assert await paused() == ["r"]
+
+
+@pytest.fixture
+def noticed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when somebody who watches a run knows what it asks."""
+    event = threading.Event()
+
+    def questions(tree: RunTree) -> list[Question]:
+        found = run_questions.questions(tree)
+        if len(found) == 2:
+            event.set()
+        return found
+
+    monkeypatch.setattr(run_watch, "questions", questions)
+    return event
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["for people", "as JSON"])
+async def test_who_watches_a_run_is_told_what_it_asks_and_how_to_answer(
+    site: Site, noticed: threading.Event, *, as_json: bool
+) -> None:
+    await site.start("s")
+    claim = await site.begin()
+    await ask(site, "c1", run="s")
+    await ask(site, "c2", "price", ValueType.FLOAT, run="s")
+    watching = asyncio.create_task(site.wingbeat("run", "watch", "s", *(["-o", "json"] if as_json else [])))
+    assert await asyncio.to_thread(noticed.wait, 10)
+    for action, value in (("c1", True), ("c2", 1.5)):
+        condition = ActionId(root_of("s").run, action)
+        await site.database.write(lambda tx, of=condition, value=value: conditions.signal(tx, of, value, by=""))
+    await site.end(claim)
+    done = await asyncio.wait_for(watching, 10)
+    told = (done.err if as_json else done.out).splitlines()
+    assert [line.strip() for line in told if "answer" in line] == [
+        "waits for approval: Which BOOLEAN?  (answer: wingbeat run signal s approval yes)",
+        "waits for price: Which FLOAT?  (answer: wingbeat run signal s price FLOAT)",
+    ]
+    assert not as_json or done.json["root"]["phase"] == "SUCCEEDED"
+
+
+def test_of_many_questions_some_are_told() -> None:
+    asked = [Question(f"c{number}", f"line {number}") for number in range(MOST + 2)]
+    assert lines(asked)[-2:] == [f"line {MOST - 1}", "and 2 more"]
+    assert lines(asked[:MOST])[-1] == f"line {MOST - 1}"

@@ -89,7 +89,8 @@ def watch(*, target: Target, name: str, as_json: bool) -> None:
     """Watch a run until it is over.
 
     Shows its tree as it changes, or a line for each change where standard output is no terminal; as JSON, the tree
-    at the end. Exits with 0 when the run has succeeded and with 1 when it has not.
+    at the end. Where the run waits for the value of a condition, it says so, and which command gives it. Exits with 0
+    when the run has succeeded and with 1 when it has not.
     """
     from wingbeat.cli.run_watch import watch_run
 

@@ -114,6 +114,7 @@ class ActionNode:
     ended_at: datetime | None
     duration_seconds: float | None
     prompt: Annotated[str | None, "of a condition that waits for its value"]
+    value_type: Annotated[str | None, "of a condition that waits: BOOLEAN, INTEGER, FLOAT or STRING"]
     children: "tuple[ActionNode, ...]"
 
 

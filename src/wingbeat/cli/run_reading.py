@@ -87,6 +87,7 @@ def _node(
     action: pb.Action, below: Mapping[str, Sequence[pb.Action]], waiting: Mapping[str, pb.ActionDetails]
 ) -> ActionNode:
     metadata, status = action.metadata, action.status
+    asked = waiting[action.id.name].condition if action.id.name in waiting else None
     return ActionNode(
         name=action.id.name,
         type=pb.ActionType.Name(metadata.action_type).removeprefix("ACTION_TYPE_"),
@@ -98,7 +99,8 @@ def _node(
         started_at=times.from_proto(status.start_time),
         ended_at=_ended_at(status),
         duration_seconds=_duration(status),
-        prompt=waiting[action.id.name].condition.prompt if action.id.name in waiting else None,
+        prompt=asked.prompt if asked else None,
+        value_type=_value_type(asked) if asked else None,
         children=tuple(_node(child, below, waiting) for child in below.get(action.id.name, ())),
     )
 
@@ -119,10 +121,14 @@ def _condition(details: pb.ActionDetails) -> ConditionShown:
     return ConditionShown(
         action=details.id.name,
         name=details.condition.name,
-        type=types_pb2.SimpleType.Name(details.condition.type.simple),
+        type=_value_type(details.condition),
         prompt=details.condition.prompt,
         since=times.from_proto(details.status.start_time),
     )
+
+
+def _value_type(condition: pb.ConditionAction) -> str:
+    return types_pb2.SimpleType.Name(condition.type.simple)
 
 
 def _by_age(action: pb.Action) -> tuple[datetime, str]:

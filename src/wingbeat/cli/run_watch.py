@@ -1,17 +1,20 @@
 """A run until it is over: as a tree that changes in place, or a line for each change."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 
 import rich_click as click
 from flyteidl2.workflow.run_definition_pb2 import Action
+from rich.console import Group
 from rich.live import Live
+from rich.text import Text
 
 from wingbeat.cli import output, plain, run_calls, run_reading
 from wingbeat.cli.client import Api, connected
-from wingbeat.cli.run_documents import ActionNode, RunTree
+from wingbeat.cli.run_documents import RunTree
+from wingbeat.cli.run_questions import Asked, lines, nodes, questions
 from wingbeat.cli.run_tree import drawn, label
 from wingbeat.cli.target import Target
 from wingbeat.clock import system_clock
@@ -50,6 +53,7 @@ async def _looks(api: Api, run: str) -> AsyncGenerator[RunTree]:
     clock = asyncio.get_running_loop().time
     answered: float | None = None
     known: dict[str, Action] = {}
+    asked = Asked(api)
     tree: RunTree | None = None
     while True:
         try:
@@ -57,7 +61,7 @@ async def _looks(api: Api, run: str) -> AsyncGenerator[RunTree]:
                 async for changed in changes:
                     known.update({action.id.name: action for action in changed or ()})
                     if changed:
-                        tree = run_reading.tree(list(known.values()))
+                        tree = run_reading.tree(list(known.values()), await asked.of(known))
                     if tree is not None:
                         answered = clock()
                         yield tree
@@ -69,19 +73,36 @@ async def _looks(api: Api, run: str) -> AsyncGenerator[RunTree]:
 
 
 async def _wait(looks: AsyncGenerator[RunTree]) -> RunTree:
-    return [tree async for tree in looks][-1]
+    """What the run asks of people goes beside the document: it would not come as long as nobody answers."""
+    told: set[str] = set()
+    last = await anext(looks)
+    _ask(last, told)
+    async for last in looks:
+        _ask(last, told)
+    return last
+
+
+def _ask(tree: RunTree, told: set[str]) -> None:
+    for question in questions(tree):
+        if question.action not in told:
+            told.add(question.action)
+            click.echo(question.line, err=True)
 
 
 async def _draw(looks: AsyncGenerator[RunTree]) -> RunTree:
     last = await anext(looks)
-    with Live(drawn(last, now=system_clock()), console=output.console(), auto_refresh=False) as live:
+    with Live(_picture(last), console=output.console(), auto_refresh=False) as live:
         drawn_at = system_clock()
         async for last in looks:
             if system_clock() - drawn_at >= FRAME:
-                live.update(drawn(last, now=system_clock()), refresh=True)
+                live.update(_picture(last), refresh=True)
                 drawn_at = system_clock()
-        live.update(drawn(last, now=system_clock()), refresh=True)
+        live.update(_picture(last), refresh=True)
     return last
+
+
+def _picture(tree: RunTree) -> Group:
+    return Group(drawn(tree, now=system_clock()), *map(Text, lines(questions(tree))))
 
 
 async def _tell(looks: AsyncGenerator[RunTree]) -> RunTree:
@@ -95,17 +116,14 @@ async def _tell(looks: AsyncGenerator[RunTree]) -> RunTree:
 
 def _tell_changes(tree: RunTree, known: dict[str, str]) -> None:
     """`known` is what was told of each action."""
-    for node in _nodes(tree.root):
+    asked = {question.action: question.line for question in questions(tree)}
+    for node in nodes(tree.root):
         state = node.phase if node.attempts == 1 else f"{node.phase} attempt {node.attempts}"
         if known.get(node.name) != state:
             known[node.name] = state
             click.echo(f"{plain.moment(system_clock())} {label(node)} {state}")
-
-
-def _nodes(node: ActionNode) -> Iterator[ActionNode]:
-    yield node
-    for child in node.children:
-        yield from _nodes(child)
+            if node.name in asked:
+                click.echo(f"  {asked[node.name]}")
 
 
 async def _explain(api: Api, run: str) -> None:
