@@ -15,9 +15,9 @@ from wingbeat.telemetry import Metrics, TelemetryError, configure_logging, confi
 @pytest.fixture(autouse=True)
 def _restored() -> Generator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, ours = list(root.handlers), root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**ours)
     root.handlers[:] = handlers
     root.setLevel(level)
 

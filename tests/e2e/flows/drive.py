@@ -7,7 +7,6 @@ or {run: NAME} for one that was started before. `--leave`: only say the names of
 import asyncio
 import importlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -58,5 +57,3 @@ async def result_of(run: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     asyncio.run(main(json.loads(sys.argv[-1]), leave="--leave" in sys.argv))
-    sys.stdout.flush()
-    os._exit(0)  # why: END_AT_ONCE in running.py

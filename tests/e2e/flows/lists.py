@@ -5,7 +5,6 @@ python lists.py URL JSON
 
 import asyncio
 import json
-import os
 import sys
 from datetime import datetime
 from typing import Any
@@ -30,5 +29,3 @@ async def names(arguments: dict[str, Any]) -> list[str]:
 
 if __name__ == "__main__":
     asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
-    sys.stdout.flush()
-    os._exit(0)  # why: END_AT_ONCE in running.py
