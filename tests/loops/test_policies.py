@@ -193,6 +193,39 @@ async def test_ends_of_runs_whose_trigger_a_frozen_process_holds_hold_up_nobody(
     await database.close()
 
 
+async def test_a_group_that_a_frozen_process_counts_holds_up_nobody_else(postgresql_url: str, clock: FakeClock) -> None:
+    database = await open_database(postgresql_url, clock)
+    of = Triggers(database, clock)
+    names = ("one", "other")
+    together = [wanted(Policies(concurrency_key="gpu", concurrency_limit=2), name) for name in names]
+    await deploy_task(database, triggers=[*together, wanted(Policies(), "live")])
+    await of.minute(2)
+    await of.end(count=1)
+    held = asyncio.Event()
+    ids = [await of.id(name) for name in names]
+    (group,) = {each.group for each in (await database.write(lambda tx: firings.lock(tx, ids))).values()}
+
+    async def freeze(tx: Transaction) -> None:
+        assert await unfinished.hold_groups(tx, {group or ""})
+        held.set()
+        await asyncio.Event().wait()
+
+    before = [await of.fired(name) for name in names]
+    frozen = asyncio.create_task(database.write(freeze))
+    await held.wait()
+    clock.forward(MINUTE)
+    async with asyncio.timeout(5):
+        assert (await of.tick() or 60) <= HELD_SECONDS, "and it looks again soon"
+    assert await of.fired("live") == [1, 2, 3]
+    assert [await of.fired(name) for name in names] == before
+    frozen.cancel()
+    await asyncio.gather(frozen, return_exceptions=True)
+    async with asyncio.timeout(5):
+        while [await of.fired(name) for name in names] == before:
+            await of.tick()
+    await database.close()
+
+
 async def test_slots_that_wait_are_one_row_however_many(of: Triggers) -> None:
     await deploy_task(of.database, triggers=[wanted(Policies(overlap=Overlap.BUFFER_ALL))])
     await of.minute(10)
@@ -486,7 +519,7 @@ async def test_triggers_without_policies_ask_the_database_nothing_more(
     of: Triggers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deploy_task(of.database, triggers=[trigger()])
-    for name in ("counts", "counts_of_groups", "lock_groups", "roots"):
+    for name in ("counts", "counts_of_groups", "hold_groups", "roots"):
         monkeypatch.setattr(unfinished, name, None)
     await of.minute(2)
     of.clock.forward(10 * MINUTE)

@@ -101,7 +101,7 @@ class _Started:
 
 async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for the live slots of triggers, and put late slots into the backlog."""
-    claimed = await firings.claim_due(tx, limit, only=only)
+    claimed = await standing.claim(tx, lambda without: firings.claim_due(tx, limit, only=only, without=without))
     before = await lines.before(tx, claimed)
     standings = await standing.read(tx, claimed, waiting=before)
     decisions: list[Due] = []
@@ -124,9 +124,10 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
 
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for late slots, in turn over all triggers that have some."""
-    claimed, held = await firings.claim_backlogs(tx, limit, only=only)
+    held = await standing.claim(tx, lambda without: firings.claim_late(tx, limit, only=only, without=without))
+    claimed = await firings.ready(tx, [each.trigger_id for each in held], limit)
     share = max(1, limit // len(claimed)) if claimed else 0
-    lined_up = {id_: each for id_, each in held.items() if each.policies.ordered or each.policies.max_runs}
+    lined_up = {each.trigger_id: each for each in held if each.policies.ordered or each.policies.max_runs}
     slots: list[_Slots] = []
     left: list[Backlog] = []
     done: list[Backlog] = []

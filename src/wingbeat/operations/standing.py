@@ -3,7 +3,7 @@
 Limits of a group hold over all schedulers, because the group is locked before it is counted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from wingbeat.core.overlap import ALONE, Standing
 from wingbeat.core.trigger import Firing
@@ -35,13 +35,24 @@ class Standings:
             self._in_groups[firing.group] = self._in_groups.get(firing.group, 0) + fired - ended
 
 
+async def claim(tx: Transaction, among: Callable[[Collection[str]], Awaitable[list[Firing]]]) -> list[Firing]:
+    """What `among` claims without the groups that it is given: those that somebody else counts at this moment."""
+    without: frozenset[str] = frozenset()
+    while True:
+        claimed = await among(without)
+        groups = {firing.group for firing in claimed if firing.group}
+        held = await unfinished.hold_groups(tx, groups) if groups else groups
+        if groups == held:
+            return claimed
+        without |= groups - held
+
+
 async def read(tx: Transaction, firings: Iterable[Firing], *, waiting: Iterable[int] = ()) -> Standings:
-    """`waiting`: the triggers whose earlier slots wait. The schedule rows of all of them are locked."""
+    """`waiting`: the triggers whose earlier slots wait. All of them are claimed."""
     ordered = [firing for firing in firings if firing.policies.ordered]
     if not ordered:
         return Standings({}, {}, frozenset())
     groups = sorted({firing.group for firing in ordered if firing.group})
-    await unfinished.lock_groups(tx, groups)
     running = await unfinished.counts(tx, [firing.trigger_id for firing in ordered])
     in_groups = await unfinished.counts_of_groups(tx, groups) if groups else {}
     return Standings(running, in_groups, frozenset(waiting))

@@ -6,8 +6,8 @@ from dataclasses import replace
 from wingbeat.core.action import Phase
 from wingbeat.core.policy import PREFIX
 from wingbeat.core.trigger import Firing
-from wingbeat.operations import pauses
-from wingbeat.store import firings, run_ends, unfinished
+from wingbeat.operations import pauses, standing
+from wingbeat.store import firings, run_ends
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
 from wingbeat.store.run_ends import RunEnd
@@ -20,19 +20,16 @@ WOKEN = 100
 async def hear_of_ends(tx: Transaction, limit: int) -> int:
     """Take word of the runs of up to `limit` triggers; what waited for them is due now.
 
-    How many those were: fewer, when there is no word left but of triggers that somebody else holds.
+    How many those were: fewer, when there is no word left but of triggers, or groups, that somebody else holds.
     """
-    ids = await run_ends.triggers(tx, limit)
-    if not ids:
-        return 0
-    held = await firings.lock(tx, ids)
-    groups = sorted({firing.group for firing in held.values() if firing.group})
-    await unfinished.lock_groups(tx, groups)
+    claimed = await standing.claim(tx, lambda without: firings.claim_heard(tx, limit, without=without))
+    held = {firing.trigger_id: firing for firing in claimed}
+    ids = list(held)
     counted = [replace(held[id_], failed_runs=n) for id_, n in _failed_runs(held, await run_ends.take(tx, ids)).items()]
     await firings.save_failed_runs(tx, counted)
     await _pause(tx, [firing for firing in counted if _has_failed_enough(firing)])
     await firings.wake(tx, ids)
-    for group in groups:
+    for group in sorted({firing.group for firing in claimed if firing.group}):
         await firings.wake_group(tx, group, WOKEN)
     return len(ids)
 

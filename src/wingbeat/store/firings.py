@@ -3,7 +3,7 @@
 It is always taken before anything else of a trigger is changed, several in the order of their ids.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from wingbeat.store.database import (
     placeholders,
     to_micros,
 )
+from wingbeat.store.filters import Arguments
 
 EVERYTHING = 2**31
 """A limit for what is bounded by its nature."""
@@ -57,15 +58,52 @@ async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
     return {row["trigger_id"]: firing_of(row) for row in rows}
 
 
-async def claim_due(tx: Transaction, limit: int, *, only: int | None = None) -> list[Firing]:
-    """Firings whose moment has come, the longest overdue first, locked; those that others hold are passed over."""
+async def claim_due(
+    tx: Transaction, limit: int, *, only: int | None = None, without: Collection[str] = ()
+) -> list[Firing]:
+    """Firings whose moment has come, the longest overdue first, locked, but for the groups `without`.
+
+    Those that others hold are passed over, here and below.
+    """
+    args = Arguments()
     rows = await tx.fetch(
         f"""
-        SELECT {COLUMNS} FROM schedule WHERE wake_at <= $1{_only(only)}
-         ORDER BY wake_at, trigger_id LIMIT $2{tx.skip_locked}
+        SELECT {COLUMNS} FROM schedule
+         WHERE wake_at <= {args.add(to_micros(tx.now))}{_only(only)}{_not_in(without, args)}
+         ORDER BY wake_at, trigger_id LIMIT {args.add(limit)}{tx.skip_locked}
         """,
-        to_micros(tx.now),
-        limit,
+        *args.values,
+    )
+    return [firing_of(row) for row in rows]
+
+
+async def claim_late(
+    tx: Transaction, limit: int, *, only: int | None = None, without: Collection[str] = ()
+) -> list[Firing]:
+    """The firings of triggers whose backlogs have their turn, the least recently served first, locked."""
+    args = Arguments()
+    names = ", ".join(map(args.add, without))
+    others = f" AND trigger_id NOT IN (SELECT trigger_id FROM schedule WHERE run_group IN ({names}))" if without else ""
+    turns = await tx.fetch(
+        f"""
+        SELECT trigger_id FROM backlog WHERE wake_at <= {args.add(to_micros(tx.now))}{_only(only)}{others}
+         ORDER BY wake_at, trigger_id, until LIMIT {args.add(limit)}
+        """,
+        *args.values,
+    )
+    return await _claim(tx, {row["trigger_id"] for row in turns})
+
+
+async def claim_heard(tx: Transaction, limit: int, *, without: Collection[str] = ()) -> list[Firing]:
+    """The firings of triggers that there is word for of ends of their runs, in the order of their ids, locked."""
+    args = Arguments()
+    rows = await tx.fetch(
+        f"""
+        SELECT {COLUMNS} FROM schedule
+         WHERE trigger_id IN (SELECT trigger_id FROM run_end){_not_in(without, args)}
+         ORDER BY trigger_id LIMIT {args.add(limit)}{tx.skip_locked}
+        """,
+        *args.values,
     )
     return [firing_of(row) for row in rows]
 
@@ -76,33 +114,13 @@ async def due_ids(tx: Transaction, limit: int) -> list[int]:
 
 
 async def late_ids(tx: Transaction, limit: int) -> list[int]:
-    """The triggers whose backlogs `claim_backlogs` would look at, not locked."""
+    """The triggers whose backlogs `claim_late` would look at, not locked."""
     return await _ids_waiting(tx, "backlog", limit)
 
 
-async def claim_backlogs(
-    tx: Transaction, limit: int, *, only: int | None = None
-) -> tuple[list[Backlog], dict[int, Firing]]:
-    """Backlogs, the least recently served first, and the firings of their triggers, locked."""
-    turns = await tx.fetch(
-        f"""
-        SELECT trigger_id FROM backlog WHERE wake_at <= $1{_only(only)}
-         ORDER BY wake_at, trigger_id, until LIMIT $2
-        """,
-        to_micros(tx.now),
-        limit,
-    )
-    ids = sorted({row["trigger_id"] for row in turns})
-    if not ids:
-        return [], {}
-    rows = await tx.fetch(
-        f"""
-        SELECT {COLUMNS} FROM schedule WHERE trigger_id = ANY($1::bigint[]) ORDER BY trigger_id{tx.skip_locked}
-        """,
-        ids,
-    )
-    held = {row["trigger_id"]: firing_of(row) for row in rows}
-    return await _backlogs(tx, list(held), f"AND wake_at <= {to_micros(tx.now)}", limit), held
+async def ready(tx: Transaction, ids: Sequence[int], limit: int) -> list[Backlog]:
+    """What these triggers, whose schedule rows are locked, owe by now."""
+    return await _backlogs(tx, ids, f"AND wake_at <= {to_micros(tx.now)}", limit)
 
 
 async def backlogs(tx: Transaction, ids: Sequence[int]) -> list[Backlog]:
@@ -285,6 +303,18 @@ async def stale(tx: Transaction, limit: int) -> list[Firing]:
     return [firing_of(row) for row in rows]
 
 
+async def _claim(tx: Transaction, ids: Collection[int]) -> list[Firing]:
+    if not ids:
+        return []
+    rows = await tx.fetch(
+        f"""
+        SELECT {COLUMNS} FROM schedule WHERE trigger_id = ANY($1::bigint[]) ORDER BY trigger_id{tx.skip_locked}
+        """,
+        sorted(ids),
+    )
+    return [firing_of(row) for row in rows]
+
+
 async def _ids_waiting(tx: Transaction, table: str, limit: int) -> list[int]:
     rows = await tx.fetch(
         f"SELECT trigger_id FROM {table} WHERE wake_at <= $1 ORDER BY wake_at, trigger_id LIMIT $2",
@@ -296,6 +326,11 @@ async def _ids_waiting(tx: Transaction, table: str, limit: int) -> list[int]:
 
 def _only(trigger_id: int | None) -> str:
     return "" if trigger_id is None else f" AND trigger_id = {trigger_id}"
+
+
+def _not_in(groups: Collection[str], args: Arguments) -> str:
+    names = ", ".join(map(args.add, groups))
+    return f" AND (run_group IS NULL OR run_group NOT IN ({names}))" if groups else ""
 
 
 def _state(firing: Firing) -> tuple[Value, ...]:

@@ -42,18 +42,6 @@ async def waiting(tx: Transaction) -> bool:
     return bool(await tx.fetch("SELECT 1 AS one FROM run_end LIMIT 1"))
 
 
-async def triggers(tx: Transaction, limit: int) -> list[int]:
-    """The triggers that there is word for, ascending, their schedule rows locked; those that others hold are left."""
-    rows = await tx.fetch(
-        f"""
-        SELECT trigger_id FROM schedule WHERE trigger_id IN (SELECT trigger_id FROM run_end)
-         ORDER BY trigger_id LIMIT $1{tx.skip_locked}
-        """,
-        limit,
-    )
-    return [row["trigger_id"] for row in rows]
-
-
 async def take(tx: Transaction, ids: Sequence[int]) -> list[RunEnd]:
     """All word of these triggers, whose schedule rows are locked, in the order of the ends; it is gone then."""
     rows = await tx.fetch(

@@ -3,10 +3,11 @@
 Those of backfills are none of them: a backfill has its own limit, and live slots do not wait for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from wingbeat.core.ids import ActionId, RunId
 from wingbeat.store.database import Transaction, placeholders
+from wingbeat.store.filters import Arguments
 
 _LIVE = """
     a.trigger_id IS NOT NULL AND a.ended_at IS NULL
@@ -54,16 +55,19 @@ async def roots(tx: Transaction, trigger_id: int) -> list[ActionId]:
     return [ActionId(RunId(row["project"], row["domain"], row["run"]), row["name"]) for row in rows]
 
 
-async def lock_groups(tx: Transaction, groups: Sequence[str]) -> None:
-    """Until the end of the transaction nobody else counts these groups, which are in ascending order.
-
-    Taken after schedule rows and before backlogs.
-    """
-    for group in groups:
-        await tx.execute(
-            """
-            INSERT INTO lease (name, holder, token, lease_until) VALUES ($1, '', 1, 0)
-            ON CONFLICT (name) DO UPDATE SET token = lease.token + 1
-            """,
-            f"runs of {group}",
-        )
+async def hold_groups(tx: Transaction, groups: Collection[str]) -> frozenset[str]:
+    """Those that nobody else counts at this moment, and that nobody else will until the end of the transaction."""
+    leases = {f"runs of {group}": group for group in sorted(groups)}
+    args = Arguments()
+    await tx.execute(
+        f"""
+        INSERT INTO lease (name, holder, token, lease_until)
+        VALUES {args.rows((name, "", 1, 0) for name in leases)}
+            ON CONFLICT (name) DO NOTHING
+        """,
+        *args.values,
+    )
+    rows = await tx.fetch(
+        f"SELECT name FROM lease WHERE name IN ({placeholders(1, len(leases))}) ORDER BY name{tx.skip_locked}", *leases
+    )
+    return frozenset(leases[row["name"]] for row in rows)
