@@ -133,6 +133,25 @@ def end_leases(compose: ComposeDesk) -> None:
         connection.execute("UPDATE trigger_events SET lease_until = 0 WHERE finished_at IS NULL")
 
 
+def test_a_fire_by_hand_that_is_ended_stays_so(compose: ComposeDesk, start: Start, notes: Path) -> None:
+    compose(*APP, "resume", "every_second")
+    fire = compose.process(*APP, "fire", "every_second", MARKET_NOTES=str(notes), MARKET_LINGER="60")
+    wait_until(notes.exists)
+    fire.send_signal(signal.SIGTERM)
+    _, err = fire.communicate(timeout=10)
+    assert (fire.returncode, err) == (1, "wingbeat: the run was cancelled by SIGTERM\n")
+    start(MARKET_LINGER="0")
+    wait_until(lambda: [each["status"] for each in manual_events(compose)] == ["cancelled"])
+    assert {each["status"] for each in runs(compose) if each["run"] == manual_events(compose)[0]["run"]} == {
+        "cancelled"
+    }
+
+
+def manual_events(compose: ComposeDesk) -> list[dict[str, Any]]:
+    events = compose("history", "every_second", "--limit", "100", "--output", "json").json["events"]
+    return [each for each in events if each["kind"] == "manual"]
+
+
 def test_a_file_that_names_a_process_holds_nothing(compose: ComposeDesk) -> None:
     compose.data.mkdir()
     (compose.data / lock.FILE).write_text(f"{os.getpid()}:1")

@@ -94,7 +94,7 @@ def test_a_dag_is_recorded_and_a_trigger_fires(site: Path, tmp_path: Path) -> No
 
 def test_the_command_works(site: Path, tmp_path: Path) -> None:
     compose = ("-m", "wingbeat", "compose", "--data", str(tmp_path))
-    assert "nothing fires the triggers of" in run(site, tmp_path, *compose, "status")
+    assert "no `wingbeat compose start` runs on" in run(site, tmp_path, *compose, "status")
     app = ("--app", "tests.cli.market:program")
     assert "AAPL at 185.0" in run(site, tmp_path, *compose, *app, "run", "market:summary")
     assert "active" in run(site, tmp_path, *compose, *app, "resume", "by_hand")

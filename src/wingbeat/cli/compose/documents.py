@@ -45,8 +45,8 @@ class ComposeRun:
 class ComposeStatus:
     """`wingbeat compose status`."""
 
-    running: Annotated[bool, "whether a process fires triggers"]
-    pid: Annotated[int | None, "which"]
+    running: Annotated[bool, "whether `wingbeat compose start` runs; programs that fire by themselves are not known"]
+    pid: Annotated[int | None, "of that process"]
     data: Annotated[str, "the directory"]
     triggers: tuple[ComposeTrigger, ...]
     runs: Annotated[tuple[ComposeRun, ...], "that are not over"]

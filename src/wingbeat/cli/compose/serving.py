@@ -31,7 +31,7 @@ def stop(data: Path, *, wait: float) -> int:
     """The id of the process, which has ended. Raises Unavailable when it has not after `wait` seconds."""
     pid = lock.holder(data)
     if pid is None:
-        raise FailedPrecondition(f"nothing fires the triggers of {data}: there is nothing to stop")
+        raise FailedPrecondition(f"no `wingbeat compose start` runs on {data}: there is nothing to stop")
     try:
         os.kill(pid, signal.SIGTERM)
     except PermissionError as error:

@@ -26,7 +26,7 @@ def status(shown: ComposeStatus) -> Iterable[str]:
     yield (
         f"process {shown.pid} fires the triggers of {shown.data}"
         if shown.running
-        else (f"nothing fires the triggers of {shown.data}")
+        else (f"no `wingbeat compose start` runs on {shown.data}")
     )
     yield from _part(_TRIGGERS, [_trigger(each) for each in shown.triggers], or_else="no trigger was activated yet")
     yield from _part(_RUNS, [_run(each) for each in shown.runs], or_else="no run is going on")
