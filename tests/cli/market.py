@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from wingbeat.compose.dag_provenance import DagProvenance
+from wingbeat.compose.embedded import Embedded
 from wingbeat.compose.namespace import Dag, Namespace
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
 
@@ -62,3 +63,10 @@ def managed() -> TriggerManager:
     """A program that says itself where its files are."""
     folder = Path(os.environ["MARKET_FOLDER"])
     return TriggerManager(program(), TriggerStore(folder / "t.db"), DagProvenance(folder / "r.db"))
+
+
+def short() -> Embedded:
+    """The same program, as far as its tests need it, in its short form."""
+    app = Embedded(Path(os.environ["MARKET_FOLDER"]) / "t.db")
+    app.on(name="by_hand")(app.task(name="market:summary")(fetch))
+    return app

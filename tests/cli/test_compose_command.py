@@ -183,17 +183,18 @@ class TestTheProgram:
             ("tests.cli.market:nothing", "no attribute 'nothing'"),
             ("tests.cli.market:APP:x", "is no reference"),
             ("tests.cli.market:Quote.__name__", "no attribute"),
-            ("tests.cli.compose_desk:REPOSITORY", "name a Namespace, a TriggerManager"),
+            ("tests.cli.compose_desk:REPOSITORY", "name a Namespace, an Embedded"),
         ],
     )
     def test_a_program_that_cannot_be_had_is_an_error(self, compose: ComposeDesk, name: str, complaint: str) -> None:
         assert complaint in compose("--app", name, "run", "x").complaint
 
+    @pytest.mark.parametrize("name", ["managed", "short"])
     def test_a_manager_says_where_the_files_are(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: ComposeDesk
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: ComposeDesk, name: str
     ) -> None:
         monkeypatch.setenv("MARKET_FOLDER", str(tmp_path / "own"))
-        app = ("--app", "tests.cli.market:managed")
+        app = ("--app", f"tests.cli.market:{name}")
         assert compose(*app, "resume", "by_hand").code == 0
         assert compose(*app, "fire", "by_hand").code == 0
         assert compose(*app, "run", "market:summary").code == 0

@@ -30,8 +30,8 @@ class Typed(Namespace):
 DESCRIPTION = """\
 Scheduled DAGs of a program of yours, without a server.
 
-The program is a Namespace or a TriggerManager that --app names, or a configuration file. What reads or changes
-triggers works beside a process that fires them, and needs no --app where the files are in --data."""
+The program is a Namespace, an Embedded or a TriggerManager that --app names, or a configuration file. What reads or
+changes triggers works beside a process that fires them, and needs no --app where the files are in --data."""
 
 
 def parser() -> ArgumentParser:
@@ -66,7 +66,9 @@ def _place() -> ArgumentParser:
     """Before and after the name of the command alike."""
     place = ArgumentParser(add_help=False, argument_default=SUPPRESS)
     place.add_argument(
-        "--app", metavar="MODULE:NAME", help="A Namespace or a TriggerManager, or a function that returns one."
+        "--app",
+        metavar="MODULE:NAME",
+        help="A Namespace, an Embedded or a TriggerManager, or a function that returns one.",
     )
     place.add_argument("--data", type=Path, metavar="DIR", help="Where files are. Default: ./data, or those of --app.")
     place.add_argument(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
+from wingbeat.compose.embedded import Embedded
 from wingbeat.compose.engine import EngineConfig, StorageConfig
 from wingbeat.compose.namespace import Namespace
 from wingbeat.compose.refs import GlobalRef
@@ -123,14 +124,15 @@ class Program:
             return self._found
         if self._found is not None:
             raise InvalidArgument(
-                f"--app {self._app or self._config.app} is a {type(self._found).__name__}: name a Namespace, a"
-                " TriggerManager, or a function that returns one of them"
+                f"--app {self._app or self._config.app} is a {type(self._found).__name__}: name a Namespace, an"
+                " Embedded, a TriggerManager, or a function that returns one of them"
             )
         return Namespace.from_dict(self._config.namespace) if self._config.namespace else None
 
-    @property
+    @cached_property
     def _own_manager(self) -> TriggerManager | None:
-        return self._found if isinstance(self._found, TriggerManager) else None
+        found = self._found.manager if isinstance(self._found, Embedded) else self._found
+        return found if isinstance(found, TriggerManager) else None
 
     @cached_property
     def _found(self) -> Any:
