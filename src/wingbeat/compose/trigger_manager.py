@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, Self
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from wingbeat.compose.firing import backfills
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.fires import MANUAL, Fires
+from wingbeat.compose.firing.keeping import Keeping
 from wingbeat.compose.firing.leases import Leases
 from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
 from wingbeat.compose.firing.scheduler import Scheduler
@@ -80,10 +81,9 @@ class TriggerManager:
             remembers=not isinstance(self.provenance, NullProvenance),
             at_least_once=at_least_once,
         )
-        self._scheduler: Scheduler | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._thread: Thread | None = None
+        self._keeping: Keeping | None = None
+        self._stopped: list[Keeping] = []
+        """Their runs may go on."""
         self._starting = Lock()
 
     def activate(self, name: str) -> None:
@@ -160,38 +160,25 @@ class TriggerManager:
         Once more changes nothing.
         """
         with self._starting:
-            if self._scheduler is not None:
-                return
-            self._scheduler = scheduler = Scheduler(self._fires, self._time)
-            try:
-                self._loop = asyncio.get_running_loop()
-            except RuntimeError:
-                self._loop = asyncio.new_event_loop()
-                self._thread = Thread(target=self._keep_going_here, args=(self._loop, scheduler), daemon=True)
-                self._thread.start()
-            else:
-                self._task = self._loop.create_task(self._keep_going(scheduler))
+            if self._keeping is None:
+                self._keeping = Keeping(Scheduler(self._fires, self._time), self._keep_going)
 
     def stop(self) -> None:
         """Fire nothing more; runs that have begun go on. Returns at once."""
         with self._starting:
-            scheduler, loop = self._scheduler, self._loop
-            self._scheduler = None
-        if scheduler is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(scheduler.stop)
+            keeping, self._keeping = self._keeping, None
+            if keeping is not None:
+                keeping.stop()
+                self._stopped.append(keeping)
 
     async def aclose(self, drain: float | None = 30) -> None:
         """Stop, and wait so many seconds for runs that have begun; those that take longer are given to whoever comes
         next.
         """
-        scheduler, task, thread = self._scheduler, self._task, self._thread
         self.stop()
-        if task is not None:
-            await asyncio.wait([task])
-        if scheduler is not None and thread is None:
-            await scheduler.drain(drain)
-        if thread is not None:
-            await asyncio.to_thread(thread.join, drain)
+        stopped, self._stopped = self._stopped, []
+        for keeping in stopped:
+            await keeping.ended(drain)
 
     async def tick(self, now: datetime | None = None) -> int:
         """Fire what is due at `now`, wait for the runs, and for what their ends make due; returns how many fired.
@@ -240,8 +227,9 @@ class TriggerManager:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
+        stopped, self._stopped = self._stopped, []
+        for keeping in stopped:
+            keeping.join()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -284,17 +272,8 @@ class TriggerManager:
         return None if found is None else found["status"]
 
     def _nudge(self) -> None:
-        scheduler, loop = self._scheduler, self._loop
-        if scheduler is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(scheduler.nudge)
-
-    def _keep_going_here(self, loop: asyncio.AbstractEventLoop, scheduler: Scheduler) -> None:
-        async def keep_going() -> None:
-            await self._keep_going(scheduler)
-            await scheduler.drain(None)
-
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(keep_going())
+        if (keeping := self._keeping) is not None:
+            keeping.nudge()
 
     async def _keep_going(self, scheduler: Scheduler) -> None:
         warning = asyncio.ensure_future(self.store.file.on_thread(self._warn_of_changes))

@@ -34,14 +34,14 @@ class TriggerStore:
         trigger_tables.ensure(self.file)
 
     def activate(
-        self, trigger: TriggerDef | TriggerConfig, dag_nsref: str | None = None, *, keep_disabled: bool = False
+        self, trigger_config: TriggerDef | TriggerConfig, dag_nsref: str | None = None, *, keep_disabled: bool = False
     ) -> bool:
         """Whether the trigger is active now: with `keep_disabled`, one that was deactivated stays so.
 
         What an active trigger owes stays owed, under the schedule of that time; a pause is not caught up. Raises
         ValueError when a configuration comes without its `dag_nsref`.
         """
-        definition = _definition(trigger, dag_nsref)
+        definition = _definition(trigger_config, dag_nsref)
         by = run_initiator.get()
         return self.file.write(lambda tx: activating.activate(tx, definition, keep_disabled=keep_disabled, by=by))
 

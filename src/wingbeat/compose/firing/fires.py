@@ -81,9 +81,10 @@ class Fires:
                 return await self._check(tick, activation)
             return await self._run(tick, activation, again=again)
         except asyncio.CancelledError:
-            await self.file.acommit(
+            give_back = self.file.acommit(
                 lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock())
             )
+            await asyncio.shield(give_back)
             raise
         except Exception as error:
             _log.exception("a fire of trigger %r failed", tick.trigger_name)
