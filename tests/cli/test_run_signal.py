@@ -10,9 +10,11 @@ from flyteidl2.workflow import run_definition_pb2
 
 from tests.cli.terminal import Site
 from tests.queued_runs import root_of, run_of, task_spec
-from wingbeat.cli import run_questions, run_watch
+from wingbeat.cli import run_calls, run_questions, run_reading, run_watch
+from wingbeat.cli.client import connected
 from wingbeat.cli.run_documents import RunTree
-from wingbeat.cli.run_questions import MOST, Question, lines
+from wingbeat.cli.run_questions import MOST, Asked, Question, lines
+from wingbeat.cli.target import Target
 from wingbeat.core.action import TaskRef
 from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
@@ -183,6 +185,14 @@ async def test_who_watches_a_run_is_told_what_it_asks_and_how_to_answer(
         "waits for price: Which FLOAT?  (answer: wingbeat run signal s price FLOAT)",
     ]
     assert not as_json or done.json["root"]["phase"] == "SUCCEEDED"
+
+
+async def test_a_prompt_moves_nothing_on_the_terminal(site: Site) -> None:
+    await ask(site, "c1", "a\x1b[2Kb\nc")
+    async with connected(Target(site.url, "p", "development")) as api:
+        actions = {each.id.name: each for each in await run_calls.actions(api, "r")}
+        tree = run_reading.tree(list(actions.values()), await Asked(api).of(actions))
+    assert run_questions.questions(tree)[0].line.startswith("waits for a [2Kb c: Which BOOLEAN?  (answer")
 
 
 def test_of_many_questions_some_are_told() -> None:

@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import T0
+from wingbeat.core import log_index
 from wingbeat.core.log_index import LogIndex
 
 
@@ -20,4 +22,19 @@ def test_lines_have_the_time_of_what_was_written_with_them() -> None:
 
 @given(st.binary())
 def test_any_bytes_can_be_read(data: bytes) -> None:
-    assert len(LogIndex.decoded(data).encoded()) == len(data) // 16 * 16
+    index = LogIndex.decoded(data)
+    assert len(index.encoded()) == len(data) // 16 * 16
+    index.at(2**64)
+
+
+def test_of_a_log_of_many_moments_it_keeps_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_index, "MAX_RECORDS", 8)
+    index = LogIndex()
+    for number in range(1000):
+        index.note(number * 10, T0 + timedelta(seconds=number))
+    assert 4 * 16 <= len(index.encoded()) <= 8 * 16
+    assert index.at(0) == T0
+    for number in (1, 100, 500, 999):
+        at = index.at(number * 10)
+        assert at is not None
+        assert timedelta(seconds=number - 256) <= at - T0 <= timedelta(seconds=number)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from wingbeat.errors import Unavailable
-from wingbeat.http.asgi import App
+from wingbeat.http.asgi import App, Message
 from wingbeat.http.health import Check, Readiness, alive
 from wingbeat.http.metrics import Exposition
 from wingbeat.http.router import Router
@@ -77,6 +77,20 @@ async def test_metrics_are_written_down_for_prometheus() -> None:
 )
 async def test_the_first_segment_decides_who_answers(path: str, status: int) -> None:
     assert (await ask(Router({"healthz": alive}), path)).status_code == status
+
+
+@pytest.mark.parametrize("target", ["*", "healthz", "localhost:80", "http://localhost/healthz", ""])
+async def test_what_is_no_path_is_nowhere(target: str) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nothing to read")
+
+    await Router({"healthz": alive})({"method": "OPTIONS", "path": target}, receive, send)
+    assert sent[0]["status"] == 404
 
 
 async def test_the_rest_can_be_answered_by_one_part() -> None:

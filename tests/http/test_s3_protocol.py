@@ -223,6 +223,27 @@ async def test_a_presigned_url_works_until_it_expires(server: BlobServer) -> Non
         assert code(await plain.put(url, content=b"x")) == "SignatureDoesNotMatch"
 
 
+async def test_what_nobody_has_signed_so_is_refused_whatever_its_letters(caller: Caller) -> None:
+    credential = f"{CREDENTIALS.access_key_id}/{datetime.now(UTC):%Y%m%d}/r/s3/aws4_request"
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    said = {"Algorithm": "AWS4-HMAC-SHA256", "Credential": credential, "Date": stamp, "Expires": "60"}
+    for signature, names in (("é", "host"), ("0" * 64, "host;€")):
+        query = {f"X-Amz-{name}": value for name, value in said.items()}
+        query |= {"X-Amz-Signature": signature, "X-Amz-SignedHeaders": names}
+        assert code(await caller.client.get(f"{caller.base}/a", params=query)) == "SignatureDoesNotMatch"
+    streamed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    body = "1;chunk-signature=é\r\nx\r\n".encode("latin-1")
+    refused = await caller.call("PUT", "/a", body, streamed, headers={"x-amz-decoded-content-length": "1"})
+    assert code(refused) == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("query", ["?max-keys={}", "?list-type=2&max-keys={}"])
+async def test_numbers_are_no_larger_than_what_they_count(caller: Caller, query: str) -> None:
+    assert code(await caller.call("GET", query.format("9" * 5000))) == "InvalidArgument"
+    upload = "/a?uploadId=none&partNumber=" + "9" * 5000
+    assert code(await caller.call("PUT", upload, b"x")) == "InvalidArgument"
+
+
 async def test_what_is_not_known_is_refused_rather_than_ignored(caller: Caller) -> None:
     await caller.call("PUT", "/a", b"data")
     assert code(await caller.call("PUT", "/a?acl", b"<AccessControlPolicy/>")) == "NotImplemented"

@@ -20,6 +20,8 @@ from wingbeat.http.serving import requested_span
         ("bytes=-", None),
         ("bytes=a-b", None),
         ("bytes=¹-", None),
+        (f"bytes={'9' * 5000}-", None),
+        (f"bytes=-{'9' * 5000}", None),
     ],
 )
 def test_a_range_header_asks_for(header: str | None, span: tuple[int, int] | None) -> None:

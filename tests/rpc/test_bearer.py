@@ -108,6 +108,7 @@ async def test_the_subject_of_a_token_that_is_right_is_who_calls(tokens: Tokens)
         pytest.param(lambda: token(exp=now() - timedelta(minutes=1)), "it has expired", id="expired"),
         pytest.param(lambda: token(nbf=now() + timedelta(minutes=1)), "not yet valid", id="of the future"),
         pytest.param(lambda: token(aud="other"), "not meant for audience 'wingbeat'", id="for others"),
+        pytest.param(lambda: token(sub=" run:p/d/r"), "begins with 'run:'", id="that speaks of a run"),
         pytest.param(lambda: token(iss="https://evil"), f"not of issuer '{ISSUER}'", id="of another issuer"),
         pytest.param(lambda: token(OTHER), "signature does not fit", id="signed with another key"),
         pytest.param(lambda: token(key_id="k9"), "has no key 'k9'", id="with an unknown key"),

@@ -61,8 +61,12 @@ def nodes(node: ActionNode) -> Iterator[ActionNode]:
 
 def _question(run: str, node: ActionNode, name: str) -> Question:
     value = EXAMPLES.get(node.value_type or "", node.value_type or "VALUE")
-    prompt = " ".join(f"{node.task}: {node.prompt}".split()) if node.prompt else node.task
-    return Question(node.name, f"waits for {prompt}  (answer: wingbeat run signal {run} {name} {value})")
+    said = f"{node.task}: {node.prompt}" if node.prompt else node.task
+    # A task may say anything, also what moves the cursor of a terminal.
+    prompt = "".join(each if each.isprintable() else " " for each in said)
+    return Question(
+        node.name, f"waits for {' '.join(prompt.split())}  (answer: wingbeat run signal {run} {name} {value})"
+    )
 
 
 def _waits(action: pb.Action) -> bool:

@@ -7,16 +7,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 _RECORD = struct.Struct("<QQ")
+MAX_RECORDS = 65_536
+"""Of one log, however long it is: whoever reads a log has all of them in memory."""
+MAX_BYTES = MAX_RECORDS * _RECORD.size
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
 class LogIndex:
-    """Grows while a log is copied: byte offsets, ascending, and the microseconds at which what follows was written."""
+    """Grows while a log is copied: byte offsets, ascending, and the microseconds at which what follows was written.
+
+    Of a log with too many moments every other one is kept, then every fourth one, and so on.
+    """
 
     _offsets: list[int] = field(default_factory=list[int])
     _micros: list[int] = field(default_factory=list[int])
+    _every: int = 1
+    _passed_over: int = 0
 
     @staticmethod
     def uri(log_uri: str) -> str:
@@ -28,14 +36,25 @@ class LogIndex:
         if at is None:
             return
         micros = (at - _EPOCH) // _MICROSECOND
-        if not self._micros or micros != self._micros[-1]:
-            self._offsets.append(offset)
-            self._micros.append(micros)
+        if self._micros and micros == self._micros[-1]:
+            return
+        self._passed_over += 1
+        if self._passed_over < self._every:
+            return
+        self._passed_over = 0
+        self._offsets.append(offset)
+        self._micros.append(micros)
+        if len(self._offsets) > MAX_RECORDS:
+            del self._offsets[1::2], self._micros[1::2]
+            self._every *= 2
 
     def at(self, offset: int) -> datetime | None:
         """When the byte at `offset` was written; None: nobody knows."""
         number = bisect_right(self._offsets, offset) - 1
-        return None if number < 0 else _EPOCH + self._micros[number] * _MICROSECOND
+        try:
+            return None if number < 0 else _EPOCH + self._micros[number] * _MICROSECOND
+        except OverflowError:  # tasks can write where it is kept
+            return None
 
     def encoded(self) -> bytes:
         return b"".join(map(_RECORD.pack, self._offsets, self._micros))

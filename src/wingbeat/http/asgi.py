@@ -14,6 +14,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+MAX_DIGITS = 18
+
+
 class ClientGoneError(Exception):
     """The client hung up before its request was whole; nobody is left to answer."""
 
@@ -69,9 +72,10 @@ class Request:
         text = self.headers.get("content-length")
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit()):
-            raise InvalidArgument(f"Content-Length is {text!r}, not a number of bytes")
-        return int(text)
+        length = whole_number(text)
+        if length is None:
+            raise InvalidArgument(f"Content-Length is {text[:MAX_DIGITS]!r}, not a number of bytes")
+        return length
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,11 @@ def parsed(scope: Scope, receive: Receive) -> Request:
     except UnicodeDecodeError as error:
         raise InvalidArgument("the path and the query must be UTF-8, percent-encoded") from error
     return Request(scope["method"], path, tuple(query), _headers(scope["headers"]), receive)
+
+
+def whole_number(text: str) -> int | None:
+    """What a client has written as a number of bytes, parts or things; None when it is none, or larger than any."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:

@@ -74,6 +74,7 @@ def _transport(overrides: Mapping[str, Sequence[str]] | None = None) -> pyqwest.
         use_system_dns=True,
         dns_overrides=overrides,
         follow_redirects=False,
+        enable_otel=False,  # it would tell the URLs
     )
 
 

@@ -17,8 +17,10 @@ class Router:
         self._otherwise = otherwise or not_found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segment = scope["path"].split("/", 2)[1]
-        await self._parts.get(segment, self._otherwise)(scope, receive, send)
+        # Not every target begins with a slash: that of OPTIONS may be *, that of CONNECT is a host.
+        root, _, path = scope["path"].partition("/")
+        part = None if root else self._parts.get(path.partition("/")[0])
+        await (part or self._otherwise)(scope, receive, send)
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:

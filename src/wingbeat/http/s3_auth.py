@@ -77,7 +77,7 @@ def authorize(request: Request, credentials: Credentials, *, now: datetime) -> A
     )
     canonical = _canonical_request(request, claim.signed_headers, payload)
     expected = authorized.sign(ALGORITHM, hashlib.sha256(canonical).hexdigest())
-    if not hmac.compare_digest(expected, claim.signature):
+    if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
         raise S3Error("SignatureDoesNotMatch", "the signature is not what this request and the secret key give")
     return authorized
 
@@ -170,4 +170,4 @@ def _canonical_request(request: Request, signed_headers: Iterable[str], payload:
         ";".join(names),
         payload,
     ]
-    return "\n".join(lines).encode("latin-1")
+    return "\n".join(lines).encode("latin-1", "replace")

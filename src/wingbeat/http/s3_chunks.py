@@ -63,7 +63,7 @@ class ChunkedBody:
         if not self._is_signed:
             return
         expected = self._authorized.sign(f"AWS4-HMAC-SHA256-{kind}", self._signature, *hashes)
-        if not hmac.compare_digest(expected, signature):
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise S3Error("SignatureDoesNotMatch", "the signature of a part of the body is wrong")
         self._signature = expected
 

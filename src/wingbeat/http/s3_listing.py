@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from wingbeat.blobs.blob import Blob, Page
 from wingbeat.blobs.directory import PAGE_SIZE, Directory
-from wingbeat.http.asgi import Request, Response
+from wingbeat.http.asgi import MAX_DIGITS, Request, Response, whole_number
 from wingbeat.http.s3_objects import iso
 from wingbeat.http.s3_xml import Node, S3Error, xml_response
 
@@ -50,9 +50,10 @@ def location() -> Response:
 
 def _limit(parameters: Mapping[str, str]) -> int:
     text = parameters.get("max-keys", str(PAGE_SIZE))
-    if not (text.isascii() and text.isdigit()):
-        raise S3Error("InvalidArgument", f"max-keys is {text!r}, not a number")
-    return min(int(text), PAGE_SIZE)
+    limit = whole_number(text)
+    if limit is None:
+        raise S3Error("InvalidArgument", f"max-keys is {text[:MAX_DIGITS]!r}, not a number")
+    return min(limit, PAGE_SIZE)
 
 
 def _after_v2(parameters: Mapping[str, str]) -> str:

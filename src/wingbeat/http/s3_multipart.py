@@ -4,7 +4,7 @@ from wingbeat.blobs.blob import Blob
 from wingbeat.blobs.directory import Directory
 from wingbeat.blobs.multipart import Part, Uploads
 from wingbeat.errors import InvalidArgument, NotFound
-from wingbeat.http.asgi import Request, Response
+from wingbeat.http.asgi import MAX_DIGITS, Request, Response, whole_number
 from wingbeat.http.s3_auth import Authorized
 from wingbeat.http.s3_objects import MAX_XML, copy_result, copy_source, iso, may_overwrite
 from wingbeat.http.s3_upload import received, small_body
@@ -82,9 +82,10 @@ def _part(element: Element) -> Part:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise S3Error("InvalidArgument", f"{text!r} is not a part number")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise S3Error("InvalidArgument", f"{text[:MAX_DIGITS]!r} is not a part number")
+    return number
 
 
 def _part_nodes(number: int, blob: Blob) -> list[Node]:

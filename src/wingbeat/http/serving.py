@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 from wingbeat.blobs.blob import Blob
 from wingbeat.blobs.directory import READ_SIZE, Directory, OpenBlob
-from wingbeat.http.asgi import Request, Response, Send, send_start, text_response
+from wingbeat.http.asgi import Request, Response, Send, send_start, text_response, whole_number
 
 # Blobs are users' content and may be HTML: a browser must not run it with the rights of this server's own pages.
 SAFETY_HEADERS = {
@@ -44,13 +44,14 @@ def requested_span(header: str | None, size: int) -> tuple[int, int] | None:
     if header is None or not header.lower().startswith("bytes=") or "," in header:
         return None
     first, dash, last = header[len("bytes=") :].strip().partition("-")
-    if not dash or not all(part == "" or (part.isascii() and part.isdigit()) for part in (first, last)):
+    start, stop = whole_number(first), whole_number(last)
+    if not dash or (first and start is None) or (last and stop is None):
         return None
-    if first == "":
-        return (max(size - int(last), 0), size) if last else None
-    start, end = int(first), min(int(last) + 1, size) if last else size
-    if last and int(last) < start:
+    if start is None:
+        return None if stop is None else (max(size - stop, 0), size)
+    if stop is not None and stop < start:
         return None
+    end = size if stop is None else min(stop + 1, size)
     return (start, end) if start < end else (size, size)
 
 

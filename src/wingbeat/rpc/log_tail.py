@@ -10,8 +10,8 @@ from wingbeat.blobs.store import Blobs
 from wingbeat.core.action import Attempt
 from wingbeat.core.ids import ActionId
 from wingbeat.core.launch import key_of
-from wingbeat.core.log_index import LogIndex
-from wingbeat.errors import Unavailable
+from wingbeat.core.log_index import MAX_BYTES, LogIndex
+from wingbeat.errors import FailedPrecondition, Unavailable
 from wingbeat.executors.base import Executor
 from wingbeat.operations import current
 from wingbeat.rpc.pulse import PULSE_SECONDS, with_pulse
@@ -117,10 +117,17 @@ class LogTail:
                     yield _Chunk(chunk.data, index)
 
     async def _kept_chunks(self, log_uri: str, offset: int) -> AsyncGenerator["_Chunk"]:
-        index = LogIndex.decoded(await self._blobs.get(LogIndex.uri(log_uri)))
+        index = await self._index(log_uri)
         async with closing(self._blobs.read(log_uri, start=offset)) as chunks:
             async for data in chunks:
                 yield _Chunk(data, index)
+
+    async def _index(self, log_uri: str) -> LogIndex:
+        """Without moments, where what is kept is none of ours."""
+        try:
+            return LogIndex.decoded(await self._blobs.get(LogIndex.uri(log_uri), at_most=MAX_BYTES))
+        except FailedPrecondition:
+            return LogIndex()
 
 
 @dataclass(frozen=True, slots=True)

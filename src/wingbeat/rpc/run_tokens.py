@@ -20,7 +20,8 @@ LIFETIME = timedelta(days=30)
 """Longer than an attempt may reasonably take: its token is not replaced. It is good no longer than its run, either."""
 
 
-_RUN = "run:"
+OF_RUNS = "run:"
+"""With which the subjects of runs begin, and nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class RunTokens:
             claims = jwt.decode(token, self._secret, algorithms=[ALGORITHM], issuer=US, audience=US)
         except PyJWTError as error:
             raise Unauthenticated(f"bearer token of a run: {error}") from error
-        project, domain, name = claims["sub"].removeprefix(_RUN).split("/")
+        project, domain, name = claims["sub"].removeprefix(OF_RUNS).split("/")
         return Claim(RunId(project, domain, name), datetime.fromtimestamp(claims["iat"], UTC))
 
 
@@ -61,4 +62,4 @@ def is_of_run(token: str) -> bool:
 
 def subject_of(run: RunId) -> str:
     """Who it was when a task did it."""
-    return f"{_RUN}{run.project}/{run.domain}/{run.name}"
+    return f"{OF_RUNS}{run.project}/{run.domain}/{run.name}"

@@ -13,6 +13,7 @@ from jwt import exceptions
 from wingbeat.clock import Clock
 from wingbeat.errors import Unauthenticated
 from wingbeat.rpc.identity import MAX_SUBJECT
+from wingbeat.rpc.run_tokens import OF_RUNS
 from wingbeat.rpc.signing_keys import SigningKeys
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -91,6 +92,8 @@ class Tokens:
             raise Unauthenticated(f"bearer token: its claim {claim!r} names nobody")
         if len(subject) > MAX_SUBJECT:
             raise Unauthenticated(f"bearer token: its claim {claim!r} has more than {MAX_SUBJECT} characters")
+        if subject.strip().startswith(OF_RUNS):
+            raise Unauthenticated(f"bearer token: its claim {claim!r} begins with {OF_RUNS!r}, as those of runs do")
         return subject.strip()
 
     def _remember(self, digest: bytes, subject: str, claims: Mapping[str, Any]) -> None:
