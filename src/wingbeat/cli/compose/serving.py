@@ -55,13 +55,13 @@ async def _fire_until_told(program: Program, *, drain: float) -> None:
     manager.start()
     _say(program.data, activated)
     await told.wait()
-    say("stopping: no more fires; waiting for runs")
     await _close(manager, drain)
 
 
 async def _close(manager: TriggerManager, drain: float) -> None:
     closing = asyncio.ensure_future(manager.aclose(drain))
     _on_signals(closing.cancel)
+    say("stopping: no more fires; waiting for runs")
     with suppress(asyncio.CancelledError):
         await closing
 
