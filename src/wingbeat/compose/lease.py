@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 class Lease:
     def __init__(self, file: File) -> None:
         self._file = file
+        self._seen = ("", 0.0)
+        """Until when the lease was seen to last. One that was only written may not have been committed."""
         self._process = 0
         self._beating = False
         self._lock = Lock()
@@ -37,9 +39,14 @@ class Lease:
 
     def hold(self, tx: Transaction) -> None:
         """In the transaction that makes or takes a run."""
-        held = owners.get(tx, self.owner)
-        if held is None or held.lease_until < (tx.now + LEASE - _RENEW_EVERY).timestamp():
-            self._renew(tx)
+        enough = (tx.now + LEASE - _RENEW_EVERY).timestamp()
+        owner, until = self._seen
+        if owner != self.owner or until < enough:
+            held = owners.get(tx, self.owner)
+            if held is None or held.lease_until < enough:
+                self._renew(tx)
+            else:
+                self._seen = (held.owner, held.lease_until)
         self._beat()
 
     def _renew(self, tx: Transaction) -> None:

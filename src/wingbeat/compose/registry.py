@@ -35,8 +35,8 @@ class Namespace:
         self._nodes: dict[str, NamespaceNode] = {}
         self._triggers: dict[str, TriggerDef] = {}
         """Those that `register_trigger` defined, by name; the others are in the configurations of nodes."""
-        self._trigger_places: dict[str, str] = {}
-        """By the names of all triggers, the nodes that they are for."""
+        self._definitions: dict[str, TriggerDef] = {}
+        """All triggers by their names, as they were when they were registered."""
         self._storage: StorageConfig | None = None
         self._provenance: DagProvenance | None = None
 
@@ -193,11 +193,16 @@ class Namespace:
         """The trigger of this name, a pair `(node, config)`; raises KeyError when there is none."""
         if (definition := self._triggers.get(name)) is not None:
             return self._pair(definition)
-        node = self._nodes.get(self._trigger_places.get(name, ""))
+        known = self._definitions.get(name)
+        node = self._nodes.get(known.dag_nsref) if known else None
         for trigger in triggers_of(node) if node else self.triggers():
             if trigger.name == name:
                 return trigger
         raise KeyError(f"Trigger {name!r} not found")
+
+    def definition(self, name: str) -> TriggerDef | None:
+        """What the trigger of this name was registered as."""
+        return self._definitions.get(name)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """The configurations of all nodes, as plain data: what `from_dict` reads."""
@@ -259,12 +264,13 @@ class Namespace:
         return RegisteredTrigger(self._nodes.get(definition.dag_nsref), definition, config=definition.to_config())
 
     def _claim_names(self, added: Sequence[TriggerDef]) -> None:
-        claimed: dict[str, str] = {}
+        claimed: dict[str, TriggerDef] = {}
         for each in added:
-            if (other := self._trigger_places.get(each.name, claimed.get(each.name))) is not None:
-                raise ValueError(f"Trigger {each.name!r} is already registered, for {other!r}: choose another name")
-            claimed[each.name] = each.dag_nsref
-        self._trigger_places |= claimed
+            if (other := self._definitions.get(each.name, claimed.get(each.name))) is not None:
+                taken = f"Trigger {each.name!r} is already registered, for {other.dag_nsref!r}"
+                raise ValueError(f"{taken}: choose another name")
+            claimed[each.name] = each
+        self._definitions |= claimed
 
 
 def _mount(node: NamespaceNode, storage: StorageConfig) -> None:

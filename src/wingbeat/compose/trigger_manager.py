@@ -23,7 +23,7 @@ from wingbeat.compose.firing.leases import Leases
 from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
 from wingbeat.compose.firing.scheduler import Scheduler
 from wingbeat.compose.firing.schedules import firing_of
-from wingbeat.compose.firing.stored_definitions import decode, encode
+from wingbeat.compose.firing.stored_definitions import Definitions, encode
 from wingbeat.compose.initiators import run_initiator
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.registry import Namespace
@@ -69,6 +69,7 @@ class TriggerManager:
         self._clock = store.clock if clock is None else clock
         self._now: datetime | None = None
         by, runner = Claimant(lease), runner or DagRuns(namespace, self.provenance)
+        self._stored = Definitions(namespace.definition)
         self._code = Code(self._stored, runner.has)
         self._fires = Fires(
             file=store.file,
@@ -257,15 +258,6 @@ class TriggerManager:
         if found is None:
             raise KeyError(f"Trigger {name!r} was never activated")
         return found
-
-    def _live(self, name: str) -> TriggerDef | None:
-        try:
-            return self.namespace.get_trigger(name).definition
-        except KeyError:
-            return None
-
-    def _stored(self, activation: Activation) -> TriggerDef:
-        return decode(activation, self._live(activation.name))
 
     async def _status_of(self, run_id: str) -> str | None:
         found: dict[str, Any] | None = await self.provenance.aread(lambda history: history.get_run(run_id))

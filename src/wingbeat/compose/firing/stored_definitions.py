@@ -1,7 +1,7 @@
 """A trigger's definition as its activation keeps it, so that a change in code counts only when it is activated."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -51,6 +51,23 @@ def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
     if local:
         raise Elsewhere(f"trigger {activation.name!r}: poll_fn {local} is defined in another program, not here")
     return found
+
+
+class Definitions:
+    """Of activations, with the code of this program; decoded again when either has changed."""
+
+    def __init__(self, live: Callable[[str], TriggerDef | None]) -> None:
+        self._live = live
+        self._known: dict[str, tuple[tuple[str, str, str], TriggerDef | None, TriggerDef]] = {}
+
+    def __call__(self, activation: Activation) -> TriggerDef:
+        """Raises what `decode` raises."""
+        live = self._live(activation.name)
+        stored = (activation.trigger_type, activation.dag_nsref, activation.config_json)
+        known = self._known.get(activation.name)
+        if known is None or known[0] != stored or known[1] is not live:
+            self._known[activation.name] = known = (stored, live, decode(activation, live))
+        return known[2]
 
 
 @lru_cache(maxsize=16_384)
