@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import sys
 import threading
 from contextvars import ContextVar
@@ -306,6 +307,15 @@ async def test_an_output_that_cannot_come_back_fails_its_node(history: DagProven
     assert "declare its exact type" in str(result.error)
 
 
+async def test_without_a_history_nothing_need_be_writable() -> None:
+    async def odd() -> dict[object, object]:
+        return {1: float("nan"), (2, 3): {4}, None: iter([])}
+
+    result = await chain(odd)()
+    assert result.status == "completed"
+    assert set(result.outputs["odd"]) == {1, (2, 3), None}
+
+
 async def test_a_cancelled_run_is_cancelled_in_its_history(history: DagProvenance) -> None:
     started = asyncio.Event()
 
@@ -382,6 +392,22 @@ async def test_a_locked_history_fails_the_run_and_not_the_node_that_ran() -> Non
     told = [type(change).__name__ for change in away.seen[-1]]
     assert told[0] == "NodeCompleted"
     assert told[-1] == "RunFinished"
+
+
+async def test_a_node_that_returns_while_another_program_holds_the_history_has_run(
+    history: DagProvenance, tmp_path: Path
+) -> None:
+    other = sqlite3.connect(tmp_path / "dags.db", isolation_level=None, check_same_thread=False)
+
+    async def locks() -> int:
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.3, other.execute, "ROLLBACK")
+        return 1
+
+    result = await DagRunner(chain(locks, double), history).run()
+    assert (result.status, result.outputs) == ("completed", {"double": 2})
+    assert statuses(history, result.run_id) == {"locks": "completed", "double": "completed"}
+    other.close()
 
 
 async def test_a_run_whose_end_cannot_be_recorded_raises() -> None:

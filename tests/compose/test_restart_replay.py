@@ -212,3 +212,33 @@ async def test_a_replay_of_nodes_that_are_not_there_is_refused(dag: Dag, history
     with pytest.raises(ValueError, match="there is no node nowhere"):
         await runner.replay(done.run_id, {"nowhere"})
     assert len(history.get_recent_runs()) == 1
+
+
+async def test_an_output_that_is_not_of_its_type_any_more_is_no_plain_dict(history: DagProvenance) -> None:
+    runs: list[int] = []
+
+    def dag_of(model: type[BaseModel]) -> Dag:
+        async def order() -> model:  # type: ignore[valid-type]
+            return model()
+
+        async def ship(order: model) -> str:  # type: ignore[valid-type]
+            runs.append(1)
+            if len(runs) == 1:
+                raise RuntimeError("no luck")
+            return "shipped"
+
+        dag = Dag()
+        _ = dag.node(order) >> dag.node(ship)
+        return dag
+
+    class Before(BaseModel):
+        number: int = 7
+
+    class After(BaseModel):
+        number: int = 7
+        customer: str
+
+    failed = await DagRunner(dag_of(Before), history).run(run_id="r")
+    with pytest.raises(ValueError, match=r"the output of node 'order' cannot be read: .*\n.*customer"):
+        await DagRunner(dag_of(After), history).restart(failed.run_id)
+    assert (await DagRunner(dag_of(Before), history).restart(failed.run_id)).outputs == {"ship": "shipped"}

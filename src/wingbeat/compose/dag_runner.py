@@ -82,17 +82,18 @@ class DagRunner:
     async def restart(self, run_id: str, *, scheduled_for: datetime | None = None) -> DagRunResult:
         """Go on with a run that is paused, failed or cancelled, or whose process is gone, after its completed nodes.
 
-        Raises ValueError when there is no such run, or it is completed or still kept going.
+        Raises ValueError when there is no such run, or it is completed or still kept going, or what it left cannot be
+        read any more.
         """
         found = await self._found(run_id)
         if found["status"] == "completed":
             raise ValueError(f"Run {run_id!r} has status 'completed', expected 'paused' or 'failed'")
         plan = self.dag.plan()
-        executions = await self.provenance.aread(lambda history: history.get_node_executions(run_id))
-        texts = texts_left(plan, executions)
         inputs = source_values(plan, found["source_inputs_json"])
         check_inputs(plan, inputs)
+        values_left(plan, await self._texts_left(plan, run_id))
         await self._take(run_id)
+        texts = await self._texts_left(plan, run_id)
         frame = self._frame(run_id, found["dag_nsref"], scheduled_for=scheduled_for)
         return await self._execute(plan, frame, inputs=inputs, texts=texts)
 
@@ -103,8 +104,7 @@ class DagRunner:
         """
         found = await self._found(run_id)
         plan = self.dag.plan()
-        executions = await self.provenance.aread(lambda history: history.get_node_executions(run_id))
-        texts = texts_standing(plan, texts_left(plan, executions), rerun=rerun_nodes)
+        texts = texts_standing(plan, await self._texts_left(plan, run_id), rerun=rerun_nodes)
         inputs = source_values(plan, found["source_inputs_json"])
         check_inputs(plan, inputs)
         frame = self._frame(str(uuid4()), found["dag_nsref"])
@@ -121,6 +121,9 @@ class DagRunner:
         if found is None:
             raise ValueError(f"Run {run_id!r} not found")
         return found
+
+    async def _texts_left(self, plan: Plan, run_id: str) -> dict[str, str]:
+        return texts_left(plan, await self.provenance.aread(lambda history: history.get_node_executions(run_id)))
 
     async def _take(self, run_id: str) -> None:
         try:

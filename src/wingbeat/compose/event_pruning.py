@@ -10,7 +10,7 @@ from wingbeat.store.compose import events
 from wingbeat.store.compose.connection import File
 from wingbeat.store.compose.events import Place
 
-_BATCH = 1_000
+_BATCH = 200
 """Events that one transaction removes at most."""
 
 

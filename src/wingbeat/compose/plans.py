@@ -23,7 +23,7 @@ from wingbeat.compose.wiring import Output, Parameter, Source, wire
 if TYPE_CHECKING:
     from wingbeat.compose.dags import Dag
 
-_BY_KEYWORD = (Given.POSITIONAL_OR_KEYWORD, Given.KEYWORD_ONLY)
+_ANY_NUMBER = (Given.VAR_POSITIONAL, Given.VAR_KEYWORD)
 
 
 @dataclass(eq=False)
@@ -39,6 +39,8 @@ class Step:
     fed_by: str | None
     """For a composite, the node whose output it works on."""
     takes_any_keyword: bool
+    by_position: tuple[str, ...]
+    """The parameters that take no value by name, such as those of builtins."""
     context_type: type[DagContext] | None
 
     def __post_init__(self) -> None:
@@ -57,6 +59,14 @@ class Step:
     @cached_property
     def input_codecs(self) -> Mapping[str, Codec]:
         return {each.name: Codec(each.annotation) for each in self.parameters}
+
+    def arguments(self, inputs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """Those by position, and those by name."""
+        if not self.by_position:
+            return (), inputs
+        first = [name for name in self.by_position if name in inputs]
+        rest = {name: value for name, value in inputs.items() if name not in first}
+        return tuple(inputs[name] for name in first), rest
 
     def stays_on_loop(self, target: Callable[..., Any]) -> bool:
         """Whether the target is called on the event loop, and not in a thread."""
@@ -105,14 +115,25 @@ def _step(
     node = dag.nodes[label]
     feeding = [each for each in before if (each, label) not in mute]
     if isinstance(node, CompositeDagNode):
-        return Step(node, before, after, (), {}, _fed_by(node, feeding), takes_any_keyword=False, context_type=None)
-    parameters, any_keyword = _parameters(node.ns_node)
+        fed_by = _fed_by(node, feeding)
+        return Step(node, before, after, (), {}, fed_by, takes_any_keyword=False, by_position=(), context_type=None)
+    parameters, by_position, any_keyword = _parameters(node.ns_node)
     outputs = [Output(each, _returned(dag.nodes[each])) for each in feeding]
     if any_keyword and not parameters:
         outputs = []
     wiring: Mapping[str, Source] = wire(label, parameters, outputs) if before else {}
     context = node.ns_node.dag_context_type()
-    return Step(node, before, after, parameters, wiring, None, takes_any_keyword=any_keyword, context_type=context)
+    return Step(
+        node,
+        before,
+        after,
+        parameters,
+        wiring,
+        fed_by=None,
+        takes_any_keyword=any_keyword,
+        by_position=by_position,
+        context_type=context,
+    )
 
 
 def _fed_by(node: CompositeDagNode, feeding: list[str]) -> str:
@@ -132,16 +153,14 @@ def _returned(node: DagNode) -> Any:
     return None if isinstance(node, CompositeDagNode) else node.ns_node.method.return_annotation
 
 
-def _parameters(ns_node: NamespaceNode) -> tuple[tuple[Parameter, ...], bool]:
-    """What values can be given for by name, and whether any other name may be given as well."""
+def _parameters(ns_node: NamespaceNode) -> tuple[tuple[Parameter, ...], tuple[str, ...], bool]:
+    """What values can be given for, which of it by position only, and whether any other name may be given as well."""
     given = signature(ns_node.method.o).parameters
     args = ns_node.method.args[1:] if ns_node.expects_dag_context() else ns_node.method.args
-    for arg in args:
-        if given[arg.name].kind is Given.POSITIONAL_ONLY and not arg.is_optional:
-            raise ValueError(f"{ns_node!r}: parameter {arg.name!r} is positional only: values are given by name")
-    named = [arg for arg in args if given[arg.name].kind in _BY_KEYWORD]
+    named = [arg for arg in args if given[arg.name].kind not in _ANY_NUMBER]
     return (
         tuple(Parameter(arg.name, arg.annotation, required=not arg.is_optional) for arg in named),
+        tuple(arg.name for arg in named if given[arg.name].kind is Given.POSITIONAL_ONLY),
         any(each.kind is Given.VAR_KEYWORD for each in given.values()),
     )
 

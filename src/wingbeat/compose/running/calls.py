@@ -1,7 +1,7 @@
 """One call of a node's callable: on the loop or in a thread, in time, and again when it fails."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import isawaitable
 from typing import Any
@@ -18,16 +18,16 @@ class DagPause(Exception):
     """Raised by a node: the run pauses, and the node is called again when it goes on."""
 
 
-async def call(step: Step, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def call(step: Step, target: Callable[..., Any], context: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
     """What the target returns, under the options of the node. Raises what it raises, TimeoutError when it is late."""
     options = step.node.options
     if options == NO_OPTIONS:
-        return await _once(step, target, args, kwargs)
+        return await _once(step, target, context, inputs)
     kept = Kept.of(step.node) if options.cache is not None else None
-    key = kept.key(kwargs) if kept else ""
+    key = kept.key(inputs) if kept else ""
     if kept and (found := kept.get(key)):
         return found[0]
-    output = await _patiently(step, options, partial(_once, step, target, args, kwargs))
+    output = await _patiently(step, options, partial(_once, step, target, context, inputs))
     if kept:
         kept.put(key, output, seconds=options.cache or 0.0)
     return output
@@ -57,9 +57,8 @@ async def _in_time(step: Step, timeout: float | None, attempt: Callable[[], Any]
         raise
 
 
-async def _once(step: Step, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if step.stays_on_loop(target):
-        output = target(*args, **kwargs)
-    else:
-        output = await threads().run(partial(target, *args, **kwargs))
+async def _once(step: Step, target: Callable[..., Any], context: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
+    by_position, by_name = step.arguments(inputs)
+    made = partial(target, *context, *by_position, **by_name)
+    output = made() if step.stays_on_loop(target) else await threads().run(made)
     return await output if isawaitable(output) else output

@@ -31,5 +31,12 @@ def texts_standing(plan: Plan, texts: Mapping[str, str], *, rerun: Collection[st
 
 
 def values_left(plan: Plan, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Raises ValueError for an output that is no JSON, such as one that another program wrote."""
-    return {label: plan.steps[label].codec.decode(text) for label, text in texts.items()}
+    """Raises ValueError, which names the node, for an output that is not of its type any more, or no JSON at all."""
+    return {label: _value(plan, label, text) for label, text in texts.items()}
+
+
+def _value(plan: Plan, label: str, text: str) -> Any:
+    try:
+        return plan.steps[label].codec.decode(text)
+    except ValueError as error:
+        raise ValueError(f"the output of node {label!r} cannot be read: replay the run from there: {error}") from error
