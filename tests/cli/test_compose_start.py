@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +120,8 @@ def test_a_killed_process_is_not_taken_for_a_running_one(compose: ComposeDesk, s
     assert "nothing to stop" in compose("stop").complaint
 
     assert compose("pause", "every_second").code == 0
-    end_leases(compose)
     start(MARKET_LINGER="0")
     wait_until(lambda: [run["status"] for run in runs(compose)] == ["completed"])
-
-
-def end_leases(compose: ComposeDesk) -> None:
-    """Half a minute later."""
-    with closing(sqlite3.connect(compose.data / "triggers.db")) as connection, connection:
-        connection.execute("UPDATE trigger_events SET lease_until = 0 WHERE finished_at IS NULL")
 
 
 def test_a_fire_by_hand_that_is_ended_stays_so(compose: ComposeDesk, start: Start, notes: Path) -> None:

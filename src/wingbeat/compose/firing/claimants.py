@@ -34,5 +34,10 @@ class Claimant:
             return True
         if owner == self.owner:
             return event_id not in self.held
-        name, place, process, _ = json.loads(owner)
-        return is_gone(Owner(name, place, process, lease_until=0.0), now=now)
+        return has_gone(owner, 0.0, now)
+
+
+def has_gone(owner: str, lease_until: float, now: datetime) -> bool:
+    """Whether who owns a fire is gone: where nobody can look, when the lease has ended."""
+    name, place, process, _ = json.loads(owner)
+    return is_gone(Owner(name, place, process, lease_until), now=now)

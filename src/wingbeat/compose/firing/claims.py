@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from wingbeat.compose.firing import ledger
 from wingbeat.compose.firing.absences import Absences
-from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.claimants import Claimant, has_gone
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.runs import inputs_of
 from wingbeat.compose.firing.schedules import Decision, decide, encode_line, wake_at
@@ -29,6 +29,7 @@ from wingbeat.store.compose.transaction import Transaction
 
 MOST_TRIGGERS = 200
 """Looked at in one transaction."""
+_MOST_HELD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,14 @@ def rewind(tx: Transaction, now: datetime) -> int:
     for activation in ahead:
         activations.move(tx, activation.name, decided_until=now, next_run_at=now, line_json=activation.line_json)
     return len(ahead)
+
+
+def release_abandoned(tx: Transaction, now: datetime) -> None:
+    """What processes had that were seen to be gone need not wait for the end of its lease."""
+    held = ticks.held(tx, now=now, limit=_MOST_HELD)
+    gone = {owner for owner, until in {owner: until for _, owner, until in held}.items() if has_gone(owner, until, now)}
+    if gone:
+        ticks.put_off(tx, [event_id for event_id, owner, _ in held if owner in gone], until=now)
 
 
 def run_id_of(name: str, dag_nsref: str, slot: datetime, *, attempt: int = 1) -> str:

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wingbeat.clock import Clock
-from wingbeat.compose.firing.claims import Claimed, claim_due, rewind
+from wingbeat.compose.firing.claims import Claimed, claim_due, release_abandoned, rewind
 from wingbeat.compose.firing.fires import Fires
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.errors import WingbeatError
 from wingbeat.store.compose.ticks import Tick
+from wingbeat.store.compose.transaction import Transaction
 
 LONGEST_SLEEP = 1.0
 """Seconds until it asks whether somebody has changed the file or the clock, for which no table is read."""
@@ -76,10 +77,15 @@ class Scheduler:
         return self._fires.remembers and slot is not None and slot < self._began
 
     async def rewind(self) -> None:
-        """After the clock was ahead, decide again about what is to come."""
+        """After the clock was ahead, decide again about what is to come; take from processes that are gone."""
         now = self._clock()
+
+        def settle(tx: Transaction) -> int:
+            release_abandoned(tx, now)
+            return rewind(tx, now)
+
         try:
-            if count := await self._fires.file.awrite(lambda tx: rewind(tx, now)):
+            if count := await self._fires.file.awrite(settle):
                 _log.warning("the clock was ahead: %s triggers go on from now", count)
         except WingbeatError as error:
             _log.warning("triggers could not be looked at: %s", error)

@@ -77,6 +77,16 @@ def expired(
     return [(_tick(row[:-1]), row[-1]) for row in rows]
 
 
+def held(tx: Transaction, *, now: datetime, limit: int) -> list[tuple[str, str, float]]:
+    """Fires whose lease goes on, with who has them and until when."""
+    return tx.fetch(
+        f"SELECT event_id, owner, lease_until FROM trigger_events WHERE {_OPEN} AND lease_until > ?"
+        " AND owner IS NOT NULL ORDER BY lease_until, event_id LIMIT ?",
+        now.timestamp(),
+        limit,
+    )
+
+
 def take(tx: Transaction, event_ids: Collection[str], *, owner: str, lease_until: datetime) -> None:
     """They are the owner's now. A status `running` said that somebody had begun."""
     tx.execute(
