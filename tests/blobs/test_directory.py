@@ -1,5 +1,6 @@
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,11 @@ async def test_a_put_answers_what_head_answers_later(directory: Directory) -> No
     assert await directory.head("a/b") == put
     assert await directory.get("a/b") == b"data"
     assert leftovers(directory) == []
+
+
+def test_a_directory_that_is_made_is_for_nobody_else(tmp_path: Path) -> None:
+    Directory(tmp_path / "new" / "blobs")
+    assert stat.S_IMODE((tmp_path / "new" / "blobs").stat().st_mode) == 0o700
 
 
 async def test_every_write_has_another_etag(directory: Directory) -> None:

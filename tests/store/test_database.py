@@ -1,6 +1,8 @@
 import asyncio
+import stat
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +230,14 @@ async def test_a_database_that_cannot_be_used_says_why_in_one_line(url: str) -> 
         await open_database(url)
     assert "\n" not in str(raised.value)
     assert "database" in str(raised.value)
+
+
+async def test_what_is_in_a_file_is_for_nobody_else(tmp_path: Path) -> None:
+    database = await open_database(str(tmp_path / "wingbeat.db"))
+    await database.write(lambda tx: add(tx, "a"))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    await database.close()
+    assert modes == dict.fromkeys(("wingbeat.db", "wingbeat.db-wal", "wingbeat.db-shm"), 0o600)
 
 
 async def test_what_others_remove_while_it_is_spoken_of_is_written_anew(database: Database) -> None:

@@ -45,11 +45,12 @@ class Directory:
     """Keys map to paths one to one, so a key cannot be both a blob and the folder of another blob."""
 
     def __init__(self, root: Path, *, fsync: bool = True) -> None:
-        """Make `root` if it is missing; raise OSError if that or writing below it is not possible."""
+        """Make `root`, for nobody else, if it is missing; raise OSError if that or writing below it is not possible."""
         self.root = root.absolute()
         self.staging = self.root / walk.HIDDEN / "staging"
         self.uploads = self.root / walk.HIDDEN / "multipart"
         self.fsync = fsync
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.staging, self.uploads):
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -4,6 +4,7 @@ A write is acknowledged after its COMMIT reached the disk (WAL, synchronous=FULL
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -139,6 +140,8 @@ def open_sqlite(path: Path, clock: Clock) -> SqliteDatabase:
     """Raises StartError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Keys are in it. What SQLite adds beside the file is as private as the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
