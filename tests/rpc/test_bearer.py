@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,9 +21,9 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, RSAAlgorithm
 from tests.listening import listening
 from wingbeat.core.ids import RunId
 from wingbeat.errors import Unauthenticated, Unavailable
-from wingbeat.http.asgi import Receive, Response, Scope, Send, send_response, send_start
+from wingbeat.http.asgi import Message, Receive, Response, Scope, Send, send_response, send_start
 from wingbeat.rpc import signing_keys
-from wingbeat.rpc.app import build
+from wingbeat.rpc.app import RpcApp, build
 from wingbeat.rpc.bearer import SUBJECT_HEADER, Bearer, Verify
 from wingbeat.rpc.draining import Draining
 from wingbeat.rpc.identity import MAX_SUBJECT, by_header
@@ -31,6 +31,7 @@ from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.run_tokens import LIFETIME, RunTokens, is_of_run
 from wingbeat.rpc.signing_keys import FLOOR_SECONDS, MAX_AGE_SECONDS, KeyOfFile, KeysOfUrl, download
 from wingbeat.rpc.tokens import Demands, Tokens
+from wingbeat.rpc.transport import STRANGERS_BYTES
 from wingbeat.telemetry import Metrics
 
 ISSUER, AUDIENCE = "https://login.example.org", "wingbeat"
@@ -360,3 +361,58 @@ async def test_nobody_tells_us_directly_who_he_is(tokens: Tokens) -> None:
     async with serving(tokens.subject) as client:
         assert await subject(client, {SUBJECT_HEADER: "root"}) == "anonymous"
         assert await subject(client, {SUBJECT_HEADER: "root", HEADER: f"Bearer {token()}"}) == "ada"
+
+
+class Flood:
+    """A body without an end."""
+
+    PIECE = 16 * 1024
+
+    def __init__(self, app: RpcApp, **headers: str) -> None:
+        self._app = app
+        self._headers = [(b"content-type", b"application/proto")]
+        self._headers += [(name.encode(), value.encode()) for name, value in headers.items()]
+        self.read = 0
+        self.answer = b""
+
+    async def _receive(self) -> Message:
+        self.read += self.PIECE
+        return {"type": "http.request", "body": bytes(self.PIECE), "more_body": True}
+
+    async def _send(self, message: Message) -> None:
+        self.answer += message.get("body", b"")
+
+    async def error(self) -> str:
+        path = "/flyteidl2.auth.IdentityService/UserInfo"
+        scope: Message = {"type": "http", "method": "POST", "path": path, "root_path": "", "query_string": b""}
+        await self._app({**scope, "headers": self._headers}, self._receive, self._send)
+        return json.loads(self.answer)["code"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "most"),
+    [
+        pytest.param(dict, "unauthenticated", STRANGERS_BYTES, id="of nobody"),
+        pytest.param(
+            lambda: {HEADER: f"Bearer {token(OTHER)}"}, "unauthenticated", STRANGERS_BYTES, id="of who is wrong"
+        ),
+        pytest.param(lambda: {"content-length": str(2**20)}, "unauthenticated", 0, id="that is announced"),
+        pytest.param(lambda: {HEADER: f"Bearer {token()}"}, "resource_exhausted", 2**20, id="of who is known"),
+    ],
+)
+async def test_of_a_large_body_little_is_read_before_it_is_known_who_sends_it(
+    tokens: Tokens, headers: Callable[[], dict[str, str]], code: str, most: int
+) -> None:
+    bearer = Bearer(tokens.subject, required=True)
+    services = [Identity(identify=by_header(SUBJECT_HEADER))]
+    app = build(
+        services,
+        draining=Draining(),
+        metrics=Metrics(),
+        interceptors=[bearer],
+        admit=bearer.admit,
+        max_message_bytes=2**20,
+    )
+    flood = Flood(app, **headers())
+    assert await flood.error() == code
+    assert most <= flood.read <= most + 2 * Flood.PIECE

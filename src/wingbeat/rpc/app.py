@@ -15,7 +15,7 @@ from wingbeat.rpc.generated import Endpoint
 from wingbeat.rpc.measuring import Measuring
 from wingbeat.rpc.service import promised
 from wingbeat.rpc.tracing import Tracing
-from wingbeat.rpc.transport import Guarded, Receive, Scope, Send
+from wingbeat.rpc.transport import Admit, Guarded, Receive, Scope, Send
 from wingbeat.rpc.unstorable import NamingUnstorable
 from wingbeat.rpc.validation import Validating
 from wingbeat.telemetry import Metrics
@@ -53,11 +53,13 @@ def build(
     metrics: Metrics,
     traces: TracerProvider | None = None,
     interceptors: Sequence[Interceptor] = (),
+    admit: Admit | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> RpcApp:
     """Mount service objects, each a subclass of one generated class of flyteidl2.
 
-    `interceptors` run with errors translated and deadlines kept, before validation: the place of authentication.
+    `interceptors` run with errors translated and deadlines kept, before validation: the place of authentication. Bodies
+    are read by then: of callers whom `admit` refuses, only small ones.
     Raises ValueError when two services serve the same path.
     """
     endpoints = _endpoints(services)
@@ -72,7 +74,7 @@ def build(
         compressions=[BoundedGzip(max_message_bytes)],
         codecs=[ProtoCodec(), JsonCodec()],
     )
-    guarded = Guarded(cast("Any", app), max_body_bytes=max_message_bytes + ENVELOPE_BYTES)
+    guarded = Guarded(cast("Any", app), max_body_bytes=max_message_bytes + ENVELOPE_BYTES, admit=admit)
     return RpcApp(guarded, frozenset(path.split("/")[1] for path in endpoints))
 
 

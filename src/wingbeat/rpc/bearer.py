@@ -3,7 +3,7 @@
 The header that tells them is ours alone: what a client sends under its name is thrown away.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from connectrpc.request import RequestContext
@@ -21,6 +21,8 @@ SCHEME = "bearer"
 
 Verify = Callable[[str], Awaitable[str]]
 """The subject of a token. Raises Unauthenticated."""
+ValuesOf = Callable[[str], Sequence[str]]
+"""Of a header of the call."""
 
 
 class Bearer:
@@ -52,20 +54,30 @@ class Bearer:
 
     intercept_bidi_stream = intercept_server_stream
 
+    async def admit(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Raises what a call with these headers will be refused with."""
+        await self._subject(lambda name: [value.decode() for key, value in headers if key == name.encode()])
+
     async def _authenticate(self, ctx: RequestContext[Any, Any]) -> None:
         headers = ctx.request_headers()
         headers.pop(SUBJECT_HEADER, None)
-        token = token_of(ctx)
+        subject = await self._subject(headers.getall)
+        if subject is not None:
+            headers[SUBJECT_HEADER] = subject
+
+    async def _subject(self, values_of: ValuesOf) -> str | None:
+        token = token_in(values_of)
         if token is not None:
-            headers[SUBJECT_HEADER] = await self._verify(token)
-        elif self._required:
+            return await self._verify(token)
+        if self._required:
             raise Unauthenticated(f"a bearer token is needed, in header {' or '.join(TOKEN_HEADERS)}")
+        return None
 
 
-def token_of(ctx: RequestContext[Any, Any]) -> str | None:
+def token_in(values_of: ValuesOf) -> str | None:
     """The token that a call carries. Raises Unauthenticated: it carries several."""
     for name in TOKEN_HEADERS:
-        values = ctx.request_headers().getall(name)
+        values = values_of(name)
         if len(values) > 1:
             raise Unauthenticated(f"header {name!r} is there {len(values)} times")
         scheme, _, token = (values[0] if values else "").strip().partition(" ")

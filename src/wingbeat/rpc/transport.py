@@ -6,33 +6,46 @@ Refusals are raised from `receive`, inside of connectrpc, so that each protocol 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
+import structlog
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
+
+from wingbeat.errors import WingbeatError
+from wingbeat.rpc.errors import INTERNAL_ERROR, code_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+STRANGERS_BYTES = 64 * 1024
+"""Of a body that are read before it is known who sends it."""
+Admit = Callable[[Sequence[tuple[bytes, bytes]]], Awaitable[None]]
+"""Whether a call with these headers is answered at all. Raises WingbeatError."""
+
 GRPC_TIMEOUT = re.compile(rb"[0-9]{1,8}[HMSmun]")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Guarded:
     """ASGI middleware around connectrpc's application."""
 
-    def __init__(self, app: App, *, max_body_bytes: int) -> None:
+    def __init__(self, app: App, *, max_body_bytes: int, admit: Admit | None = None) -> None:
+        """`admit` is asked before a large body is read; whether smaller ones are answered, others find out."""
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _unreadable(scope)
         if refusal is not None:
             await _refuse(send, refusal)
             return
-        client = _Client(receive, max_body_bytes=self._max_body_bytes, declared=_declared_length(scope))
+        client = _Client(receive, scope, max_body_bytes=self._max_body_bytes, admit=self._admit)
         try:
             await self._app(scope, client.receive, send)
         except (asyncio.CancelledError, ConnectError):
@@ -47,21 +60,23 @@ class _Client:
     stream would live for ever. So the moment it hears, the task that runs the method is cancelled.
     """
 
-    def __init__(self, receive: Receive, *, max_body_bytes: int, declared: int) -> None:
+    def __init__(self, receive: Receive, scope: Scope, *, max_body_bytes: int, admit: Admit | None) -> None:
         self._receive = receive
+        self._scope = scope
         self._max_body_bytes = max_body_bytes
-        self._declared = declared
+        self._admit = admit
+        self._declared = _declared_length(scope)
         self._received = 0
         self._call = asyncio.current_task()
         self.gone = False
 
     async def receive(self) -> MutableMapping[str, Any]:
-        self._refuse_above_limit(self._declared)
+        await self._check(self._declared)
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._leave()
         self._received += len(message.get("body", b""))
-        self._refuse_above_limit(self._received)
+        await self._check(self._received)
         return message
 
     def _leave(self) -> None:
@@ -69,9 +84,19 @@ class _Client:
         if self._call is not None and self._call is not asyncio.current_task():
             self._call.cancel()
 
-    def _refuse_above_limit(self, size: int) -> None:
+    async def _check(self, size: int) -> None:
+        """Whether `size` bytes may be read of this client."""
         if size > self._max_body_bytes:
             raise ConnectError(Code.RESOURCE_EXHAUSTED, f"the request body is larger than {self._max_body_bytes} bytes")
+        if size > STRANGERS_BYTES and self._admit is not None:
+            admit, self._admit = self._admit, None
+            try:
+                await admit(self._scope["headers"])
+            except WingbeatError as error:
+                raise ConnectError(code_of(error) or Code.INTERNAL, str(error)) from error
+            except Exception as error:
+                log.exception("it is not known who calls")
+                raise ConnectError(Code.INTERNAL, INTERNAL_ERROR) from error
 
 
 def _headers(scope: Scope) -> Iterable[tuple[bytes, bytes]]:

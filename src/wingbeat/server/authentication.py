@@ -19,6 +19,7 @@ from wingbeat.rpc.run_callers import RunCallers
 from wingbeat.rpc.run_tokens import RunTokens, is_of_run
 from wingbeat.rpc.signing_keys import KeyOfFile, KeysOfUrl, SigningKeys
 from wingbeat.rpc.tokens import Demands, Tokens
+from wingbeat.rpc.transport import Admit
 from wingbeat.store import keyring
 from wingbeat.store.database import Database
 
@@ -28,6 +29,8 @@ class Authentication:
     identify: Identify
     interceptors: Sequence[Interceptor] = ()
     """Between the transport and the services."""
+    admit: Admit | None = None
+    """Of whom large bodies are read; None: of everybody."""
     path_of: Callable[[RunId], str] | None = None
     """Below which the tasks of a run call, so that they say who they are; None: nobody asks them."""
 
@@ -39,7 +42,9 @@ async def authentication(server: Server, database: Database) -> Authentication:
         run_tokens = RunTokens(await _secret(database), system_clock)
         runs = RunCallers(database, run_tokens, system_clock)
         bearer = Bearer(_either(runs, tokens), required=server.bearer.required)
-        return Authentication(by_header(SUBJECT_HEADER), [bearer], lambda run: path_of(run_tokens.issue(run)))
+        return Authentication(
+            by_header(SUBJECT_HEADER), [bearer], bearer.admit, lambda run: path_of(run_tokens.issue(run))
+        )
     return Authentication(by_header(server.identity_header) if server.identity_header else nobody)
 
 

@@ -77,6 +77,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             metrics=metrics,
             traces=traces,
             interceptors=callers.interceptors,
+            admit=callers.admit,
             max_message_bytes=settings.limits.message,
         )
         listener = Listener(
