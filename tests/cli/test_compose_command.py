@@ -230,6 +230,10 @@ class TestTheProgram:
             ("c.json", "{", "is no JSON"),
             ("c.yaml", "a: [", "is no YAML"),
             ("c.json", '{"storage": 1}', "storage"),
+            ("c.json", '{"namespace": [{"gref": "tests.cli.market:nothing"}]}', "no attribute 'nothing'"),
+            ("c.json", '{"namespace": [{"gref": "nowhere:at_all"}]}', "No module named"),
+            ("c.json", '{"namespace": [{"tags": ["x"]}]}', "neither nsref nor gref"),
+            ("c.json", '{"namespace": [{"gref": "json:loads", "triggers": ["x"]}]}', "triggers.0: "),
             ("c.json", '{"app": "a:b", "namespace": [{"gref": "c:d"}]}', "leave one of them out"),
         ],
     )

@@ -170,6 +170,11 @@ def test_a_child_that_outlives_its_parent_holds_nothing(compose: ComposeDesk) ->
         os.close(writer)
 
 
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    assert "cannot be used" in ComposeDesk(tmp_path / "data")("start").complaint
+
+
 def test_a_trigger_that_is_wrong_is_an_error_at_the_start(compose: ComposeDesk, tmp_path: Path) -> None:
     compose.data.mkdir()
     (compose.data / "wingbeat.json").write_text(

@@ -4,8 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
-
+from wingbeat.cli.compose.refusals import in_one_line
 from wingbeat.compose.dag_nodes import parameters
 from wingbeat.compose.typed_text import typed, typed_json
 from wingbeat.errors import InvalidArgument
@@ -67,8 +66,4 @@ def _typed(name: str, given: Any, annotation: Any, read_as: Callable[[Any, Any],
         return read_as(given, annotation)
     except ValueError as error:
         kind = getattr(annotation, "__name__", annotation)
-        raise InvalidArgument(f"input {name!r} is {given!r}, which is no {kind}: {_in_one_line(error)}") from error
-
-
-def _in_one_line(error: ValueError) -> str:
-    return "; ".join(each["msg"] for each in error.errors()) if isinstance(error, ValidationError) else str(error)
+        raise InvalidArgument(f"input {name!r} is {given!r}, which is no {kind}: {in_one_line(error)}") from error

@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 from wingbeat.compose.process import is_alive, this_process
-from wingbeat.errors import FailedPrecondition
+from wingbeat.errors import FailedPrecondition, StartError
 
 FILE = "compose.lock"
 _PATIENCE_SECONDS = 2.0
@@ -23,9 +23,12 @@ _STEP_SECONDS = 0.02
 
 @contextmanager
 def held(data: Path) -> Generator[None]:
-    """Raises FailedPrecondition, which names the process, while another one holds it."""
-    data.mkdir(parents=True, exist_ok=True)
-    file = _opened(data)
+    """Raises FailedPrecondition, which names the process, while another one holds it; StartError."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = _opened(data)
+    except OSError as error:
+        raise StartError(f"directory {data} cannot be used: {error.strerror}") from error
     try:
         _take(file, data)
         identity = this_process().identity or f"{os.getpid()}:"

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wingbeat.cli.compose.refusals import in_one_line, refusals
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
 from wingbeat.compose.embedded import Embedded
 from wingbeat.compose.engine import EngineConfig, StorageConfig
@@ -48,7 +49,8 @@ class Program:
                 "nothing says which namespace is meant: use --app MODULE:NAME, or a configuration file with a namespace"
             )
         if not found.is_mounted and self._own_manager is None:
-            found.mount(self.storage)
+            with refusals():
+                found.mount(self.storage)
         return found
 
     @cached_property
@@ -113,8 +115,7 @@ class Program:
         try:
             return EngineConfig.model_validate(_read(path) or {})
         except ValidationError as error:
-            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            raise InvalidArgument(f"configuration file {path}: {'; '.join(wrong)}") from error
+            raise InvalidArgument(f"configuration file {path}: {in_one_line(error)}") from error
 
     @cached_property
     def _defined(self) -> Namespace | None:
@@ -127,7 +128,15 @@ class Program:
                 f"--app {self._app or self._config.app} is a {type(self._found).__name__}: name a Namespace, an"
                 " Embedded, a TriggerManager, or a function that returns one of them"
             )
-        return Namespace.from_dict(self._config.namespace) if self._config.namespace else None
+        return self._described() if self._config.namespace else None
+
+    def _described(self) -> Namespace:
+        try:
+            return Namespace.from_dict(self._config.namespace)
+        except ValidationError as error:
+            raise InvalidArgument(f"the namespace of the configuration: {in_one_line(error)}") from error
+        except (ValueError, TypeError, ImportError, AttributeError) as error:
+            raise InvalidArgument(f"the namespace of the configuration: {error}") from error
 
     @cached_property
     def _own_manager(self) -> TriggerManager | None:

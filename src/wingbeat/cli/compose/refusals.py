@@ -3,6 +3,8 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from pydantic import ValidationError
+
 from wingbeat.errors import InvalidArgument, NotFound, Unavailable
 
 
@@ -14,6 +16,17 @@ def refusals() -> Generator[None]:
     except KeyError as error:
         raise NotFound(str(error.args[0])) from error
     except ValueError as error:
-        raise InvalidArgument(str(error)) from error
+        raise InvalidArgument(in_one_line(error)) from error
     except TimeoutError as error:
         raise Unavailable(str(error)) from error
+
+
+def in_one_line(error: ValueError) -> str:
+    """What pydantic says over many lines, with the places where it is wrong."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(": ".join(filter(None, (_place(each["loc"]), each["msg"]))) for each in error.errors())
+
+
+def _place(steps: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, steps))
