@@ -200,9 +200,10 @@ class Namespace:
                 return trigger
         raise KeyError(f"Trigger {name!r} not found")
 
-    def definition(self, name: str) -> TriggerDef | None:
-        """What the trigger of this name was registered as."""
-        return self._definitions.get(name)
+    @property
+    def definitions(self) -> Mapping[str, TriggerDef]:
+        """By the names of all triggers, what they were registered as."""
+        return self._definitions
 
     def to_dict(self) -> list[dict[str, Any]]:
         """The configurations of all nodes, as plain data: what `from_dict` reads."""

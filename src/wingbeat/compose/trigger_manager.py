@@ -69,7 +69,7 @@ class TriggerManager:
         self._clock = store.clock if clock is None else clock
         self._now: datetime | None = None
         by, runner = Claimant(lease), runner or DagRuns(namespace, self.provenance)
-        self._stored = Definitions(namespace.definition)
+        self._stored = Definitions(namespace.definitions.get)
         self._code = Code(self._stored, runner.has)
         self._fires = Fires(
             file=store.file,
@@ -86,6 +86,8 @@ class TriggerManager:
         self._stopped: list[Keeping] = []
         """Their runs may go on."""
         self._starting = Lock()
+        self._activated_here: set[str] = set()
+        """Triggers that are stored as the code has them."""
 
     def activate(self, name: str) -> None:
         """Let a trigger fire, also one that was deactivated; once more changes nothing.
@@ -96,18 +98,18 @@ class TriggerManager:
         definition = self.namespace.get_trigger(name).definition
         self._check(definition)
         self.store.activate(definition)
+        self._activated_here.add(name)
         self._nudge()
 
     def activate_configured(self) -> TriggerActivationResult:
         """Activate all triggers of the namespace but those that somebody deactivated: for the start of a program."""
-        activated: list[str] = []
-        left: list[str] = []
-        triggers = self.namespace.triggers()
-        for trigger in triggers:
-            self._check(trigger.definition)
-        for trigger in triggers:
-            kept = self.store.activate(trigger.definition, keep_disabled=True)
-            (activated if kept else left).append(trigger.name)
+        definitions = [trigger.definition for trigger in self.namespace.triggers()]
+        for definition in definitions:
+            self._check(definition)
+        active = self.store.activate_all(definitions, keep_disabled=True)
+        activated = [each.name for each, is_active in zip(definitions, active, strict=True) if is_active]
+        left = [each.name for each, is_active in zip(definitions, active, strict=True) if not is_active]
+        self._activated_here.update(activated)
         self._nudge()
         return TriggerActivationResult(activated=activated, left_disabled=left)
 
@@ -274,13 +276,13 @@ class TriggerManager:
 
     def _warn_of_changes(self) -> None:
         """Here nobody waits for it, however many triggers there are."""
-        for trigger in self.namespace.triggers():
-            stored = self.store.get_activation(trigger.name)
-            if stored and stored["status"] == "active" and stored["config_json"] != encode(trigger.definition):
+        for name, definition in list(self.namespace.definitions.items()):
+            stored = None if name in self._activated_here else self.store.get_activation(name)
+            if stored and stored["status"] == "active" and stored["config_json"] != encode(definition):
                 _log.warning(
                     "trigger %r was changed in code since it was activated: it fires as before until activate(%r)",
-                    trigger.name,
-                    trigger.name,
+                    name,
+                    name,
                 )
 
 

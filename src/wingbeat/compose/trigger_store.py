@@ -1,8 +1,9 @@
 """Triggers in a file of SQLite: which are active, what became of each of their slots, and who changed them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.store.compose import activations, events, trigger_tables
 from wingbeat.store.compose.connection import File, open_file
+from wingbeat.store.compose.transaction import Transaction
 
 MOST_EVENTS = 1_000
 MOST_ACTIVATIONS = 10_000
+MOST_AT_ONCE = 500
+"""Activated in one transaction, so that others have their turn."""
 
 
 class TriggerStore:
@@ -44,6 +48,17 @@ class TriggerStore:
         definition = _definition(trigger_config, dag_nsref)
         by = run_initiator.get()
         return self.file.write(lambda tx: activating.activate(tx, definition, keep_disabled=keep_disabled, by=by))
+
+    def activate_all(self, definitions: Sequence[TriggerDef], *, keep_disabled: bool = False) -> list[bool]:
+        """What `activate` says of each, with a few transactions for many."""
+        by = run_initiator.get()
+
+        def activate(tx: Transaction, some: Sequence[TriggerDef]) -> list[bool]:
+            return [activating.activate(tx, each, keep_disabled=keep_disabled, by=by) for each in some]
+
+        starts = range(0, len(definitions), MOST_AT_ONCE)
+        parts = (definitions[start : start + MOST_AT_ONCE] for start in starts)
+        return [active for part in parts for active in self.file.write(partial(activate, some=part))]
 
     def deactivate(self, name: str) -> None:
         """Slots from now on do not fire. Nothing happens to one that is unknown, or inactive already."""

@@ -141,7 +141,10 @@ def last_between(schedule: Schedule, after: datetime, until: datetime, anchor: d
     last = next_after(schedule, after, anchor)
     if last is None or last > until:
         return None
-    high = until
+    following = next_after(schedule, last, anchor)
+    if following is None or following > until:
+        return last
+    last, high = following, until
     while last < high:
         middle = last + (high - last) // 2
         later = next_after(schedule, middle, anchor)
