@@ -1,7 +1,7 @@
 """States of actions and attempts: what may follow what. The table is the rule; a missing key is the error."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
@@ -191,6 +191,12 @@ class Action:
     value_type: ValueType | None = None
     """What a condition waits for."""
 
+    def over(self, phase: Phase, at: datetime) -> "Action":
+        """In its last phase since `at`; a clock that has stepped back makes no length of time negative."""
+        ended_at = max(at, self.created_at)
+        lasted = ended_at - self.created_at
+        return replace(self, phase=phase, ended_at=ended_at, duration_ms=round(lasted.total_seconds() * 1000))
+
     @property
     def recovered_from(self) -> ActionId | None:
         return self.origin.action if self.origin and self.phase is Phase.RECOVERED else None
@@ -210,6 +216,10 @@ class Attempt:
     failure: Failure | None
     log_uri: str | None
     """Where the whole log is, once the attempt is over; until then its node has it."""
+
+    def over(self, phase: Phase, at: datetime, failure: Failure | None = None) -> "Attempt":
+        """In its last phase since `at`, or since it was begun if the clock has stepped back."""
+        return replace(self, phase=phase, ended_at=max(at, self.created_at), failure=failure)
 
 
 @dataclass(frozen=True, slots=True)

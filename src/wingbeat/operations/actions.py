@@ -66,7 +66,7 @@ async def started(tx: Transaction, attempt: AttemptId, token: int, *, at: dateti
     if current is None or current.attempt.phase is not Phase.INITIALIZING:
         return False
     phase = after(current.action.phase, Event.START)
-    since = min(max(at, current.attempt.created_at), tx.now)
+    since = max(min(at, tx.now), current.attempt.created_at)
     await actions.save_attempt(tx, replace(current.attempt, phase=phase, started_at=since))
     await actions.save(tx, replace(current.action, phase=phase))
     await record(tx, attempt, phase, since)
@@ -91,7 +91,7 @@ async def finished(
     current = await by_token(tx, attempt, token)
     if current is None:
         return False
-    ended_at = min(max(at or tx.now, current.attempt.created_at), tx.now)
+    ended_at = min(at or tx.now, tx.now)
     match outcome:
         case Success():
             await ending.succeed(tx, current, ended_at)

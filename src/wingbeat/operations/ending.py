@@ -17,7 +17,7 @@ from wingbeat.store.database import Transaction
 
 async def succeed(tx: Transaction, current: Current, at: datetime) -> None:
     phase = after(current.action.phase, Event.SUCCEED)
-    ended = replace(current.attempt, phase=phase, ended_at=at)
+    ended = current.attempt.over(phase, at)
     await actions.save_attempt(tx, ended)
     action = await results.keep(tx, replace(current.action, output_uri=ended.output_prefix), ended.id)
     await close(tx, action, phase, at)
@@ -36,7 +36,7 @@ async def fail(
 ) -> None:
     """The attempt is over: another one follows, or its action is over too. `event` is FAIL or TIME_OUT."""
     phase = after(current.action.phase, event)
-    ended = replace(current.attempt, phase=phase, ended_at=at, failure=failure)
+    ended = current.attempt.over(phase, at, failure)
     delay = retry_after([*current.earlier, failure], retries, chance=chance)
     await actions.save_attempt(tx, ended)
     await record(tx, ended.id, phase, at, failure.message)
@@ -63,7 +63,7 @@ async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
     phase = after(action.phase, Event.ABORT)
     attempt = await find_attempt(tx, AttemptId(action_id, action.attempts))
     if attempt is not None:
-        await actions.save_attempt(tx, replace(attempt, phase=phase, ended_at=tx.now))
+        await actions.save_attempt(tx, attempt.over(phase, tx.now))
     await record(tx, AttemptId(action_id, action.attempts), phase, tx.now, reason)
     await close(tx, replace(action, abort_reason=reason), phase, tx.now)
     return True
@@ -71,8 +71,7 @@ async def abort(tx: Transaction, action_id: ActionId, reason: str) -> bool:
 
 async def close(tx: Transaction, action: Action, phase: Phase, at: datetime) -> None:
     """The action is over since `at`: whatever waited for it or on its behalf is settled, its children are aborted."""
-    lasted = at - action.created_at
-    await actions.save(tx, replace(action, phase=phase, ended_at=at, duration_ms=round(lasted.total_seconds() * 1000)))
+    await actions.save(tx, action.over(phase, at))
     await _settle(tx, action.id)
     await results.leave(tx, action, phase)
     if action.trigger is not None:

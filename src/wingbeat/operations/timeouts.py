@@ -3,7 +3,6 @@
 The codes are those by which the SDK picks the exception that the parent, or the caller, gets.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Event, Failure, Phase, after
@@ -75,7 +74,7 @@ async def _deadline_passed(tx: Transaction, entry: Entry, action: Action) -> boo
 async def _end(tx: Transaction, entry: Entry, action: Action, failure: Failure) -> None:
     phase = after(action.phase, Event.TIME_OUT)
     attempt = await find_attempt(tx, entry.attempt) or await _unbegun(tx, entry, action)
-    await stored_actions.save_attempt(tx, replace(attempt, phase=phase, ended_at=tx.now, failure=failure))
+    await stored_actions.save_attempt(tx, attempt.over(phase, tx.now, failure))
     await record(tx, entry.attempt, phase, tx.now, failure.message)
     await ending.close(tx, action, phase, tx.now)
 

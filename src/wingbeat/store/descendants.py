@@ -13,6 +13,8 @@ from wingbeat.store.database import Transaction, Value, placeholders, to_micros
 
 BATCH = 1000
 """Actions in one statement."""
+_END = "CASE WHEN created_at > $5 THEN created_at ELSE $5 END"
+"""Now, unless the clock has stepped back."""
 
 
 async def lock(tx: Transaction, ancestor: ActionId) -> list[ActionId]:
@@ -41,7 +43,7 @@ async def abort(tx: Transaction, actions: Sequence[ActionId], reason: str) -> No
     )
     await tx.execute(
         f"""
-        UPDATE attempt SET phase = $4, ended_at = $5
+        UPDATE attempt SET phase = $4, ended_at = {_END}
          WHERE project = $1 AND domain = $2 AND run = $3 AND action IN ({placeholders(6, len(actions))})
            AND ended_at IS NULL
         """,
@@ -51,7 +53,7 @@ async def abort(tx: Transaction, actions: Sequence[ActionId], reason: str) -> No
     rows = await tx.fetch(
         f"""
         UPDATE action
-           SET phase = $4, ended_at = $5, updated_at = $5, duration_ms = ($5 - created_at + 500) / 1000,
+           SET phase = $4, ended_at = {_END}, updated_at = $5, duration_ms = ({_END} - created_at + 500) / 1000,
                abort_reason = $6, version = version + 1
          WHERE project = $1 AND domain = $2 AND run = $3 AND name IN ({names}) AND ended_at IS NULL
         RETURNING parent
