@@ -1,8 +1,9 @@
 """A clock that steps back while actions go on: they end all the same, and no length of time is below zero."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flyteidl2.common import identifier_pb2
@@ -23,7 +24,7 @@ HOUR = timedelta(hours=1)
 CHILD = ActionId(root_of("r").run, "c")
 ERROR = Failure("ValueError", ErrorKind.USER, "no", retryable=True)
 
-End = Callable[[Transaction, Claim], Awaitable[object]]
+End = Callable[[Transaction, Claim], Coroutine[Any, Any, object]]
 ENDS: Mapping[str, End] = {
     "a success": lambda tx, claim: actions.finished(
         tx, claim.id, claim.token, Success(), retries=NO_RETRIES, chance=0, at=tx.now + 2 * HOUR

@@ -84,24 +84,24 @@ class Storm:
     async def begin(self) -> None:
         claim = self._claim()
         if claim:
-            await self.database.write(lambda tx: actions.started(tx, claim.id, claim.token, at=tx.now))
+            await self.database.write(lambda tx, each=claim: actions.started(tx, each.id, each.token, at=tx.now))
 
     async def end(self) -> None:
         claim, outcome = self._claim(), self.chance.choice(OUTCOMES)
         if claim:
-            await self.database.write(lambda tx: self._end(tx, claim, outcome))
+            await self.ended(claim, outcome)
 
     async def end_twice(self) -> None:
         claim = self._claim()
         if claim:
             outcomes = [self.chance.choice(OUTCOMES) for _ in range(2)]
-            writes = [self.database.write(lambda tx, each=each: self._end(tx, claim, each)) for each in outcomes]
+            writes = [self.ended(claim, each) for each in outcomes]
             assert (await asyncio.gather(*writes)).count(True) <= 1
 
     async def release(self) -> None:
         claim = self._claim()
         if claim and claim.attempt.phase is Phase.INITIALIZING:
-            await self.database.write(lambda tx: self._release(tx, claim))
+            await self.database.write(lambda tx, each=claim: self._release(tx, each))
 
     async def abort(self) -> None:
         if self.known and self.chance.random() < 0.3:
@@ -137,6 +137,9 @@ class Storm:
     async def _start(self, tx: Transaction, run: Run) -> None:
         await tasks.put_spec(tx, digest(SPEC), SPEC)
         await runs.start(tx, [run])
+
+    async def ended(self, claim: Claim, outcome: Outcome) -> bool:
+        return await self.database.write(lambda tx: self._end(tx, claim, outcome))
 
     async def _end(self, tx: Transaction, claim: Claim, outcome: Outcome) -> bool:
         return await actions.finished(tx, claim.id, claim.token, outcome, retries=RetryPolicy(2), chance=0)
@@ -175,7 +178,7 @@ async def calm_down(storm: Storm) -> None:
         if not claimed and not await storm.database.read(remains):
             return
         for claim in claimed:
-            await storm.database.write(lambda tx, claim=claim: storm._end(tx, claim, Success()))
+            await storm.ended(claim, Success())
 
 
 async def remains(tx: Transaction) -> dict[str, int]:

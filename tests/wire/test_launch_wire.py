@@ -11,7 +11,7 @@ from tests.queued_runs import run_of, task_spec
 from wingbeat.core.action import Action, ActionType, Attempt, Failure, Phase
 from wingbeat.core.ids import ActionId, AttemptId
 from wingbeat.core.launch import output_prefix
-from wingbeat.core.retry import Backoff, RetryPolicy
+from wingbeat.core.retry import LONGEST, Backoff, RetryPolicy
 from wingbeat.core.run import Run
 from wingbeat.wire.launch import LaunchSettings, S3Access, Template, Templates, code_bundle, launch_of, parse
 
@@ -150,20 +150,37 @@ def test_a_bad_spec_fails_the_action(spec: bytes) -> None:
 
 def test_retries_are_the_tasks() -> None:
     backoff = literals_pb2.Backoff(base=Duration(seconds=2), factor=1.5, cap=Duration(seconds=9))
-    task = tasks_pb2.TaskTemplate(type="python", container=tasks_pb2.Container(args=["a0"]))
-    task.metadata.retries.CopyFrom(literals_pb2.RetryStrategy(retries=4, backoff=backoff))
-    parsed = template(task_definition_pb2.TaskSpec(task_template=task).SerializeToString())
+    parsed = template(retried(backoff))
     assert parsed.retries == RetryPolicy(4, Backoff(timedelta(seconds=2), 1.5, timedelta(seconds=9)))
 
 
-@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -1.0])
-def test_a_back_off_that_is_no_number_is_refused_before_anything_is_tried(factor: float) -> None:
-    backoff = literals_pb2.Backoff(base=Duration(seconds=2), factor=factor)
+@pytest.mark.parametrize(
+    ("backoff", "named"),
+    [
+        *((literals_pb2.Backoff(factor=factor), "factor") for factor in (float("nan"), float("inf"), -1.0)),
+        (literals_pb2.Backoff(base=Duration(seconds=-1)), "from -1 s"),
+        (literals_pb2.Backoff(base=Duration(seconds=1), cap=Duration(seconds=-(2**62))), "below zero"),
+    ],
+)
+def test_a_back_off_that_cannot_be_is_refused_before_anything_is_tried(
+    backoff: literals_pb2.Backoff, named: str
+) -> None:
+    failure = parse(retried(backoff))
+    assert isinstance(failure, Failure)
+    assert named in failure.message
+
+
+def test_a_back_off_longer_than_any_clock_runs_is_the_longest() -> None:
+    wait = Duration(seconds=2**62)
+    policy = template(retried(literals_pb2.Backoff(base=wait, cap=wait))).retries
+    assert policy.backoff is not None
+    assert policy.backoff.delay(3) == LONGEST
+
+
+def retried(backoff: literals_pb2.Backoff) -> bytes:
     task = tasks_pb2.TaskTemplate(type="python", container=tasks_pb2.Container(args=["a0"]))
     task.metadata.retries.CopyFrom(literals_pb2.RetryStrategy(retries=4, backoff=backoff))
-    failure = parse(task_definition_pb2.TaskSpec(task_template=task).SerializeToString())
-    assert isinstance(failure, Failure)
-    assert "factor of the retries' back-off" in failure.message
+    return task_definition_pb2.TaskSpec(task_template=task).SerializeToString()
 
 
 def test_templates_forget_the_least_recently_used() -> None:

@@ -7,19 +7,20 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
 from flyteidl2.core import literals_pb2, tasks_pb2
 from flyteidl2.task import run_pb2, task_definition_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 
 from wingbeat.core.action import Action, Attempt, ErrorKind, Failure
 from wingbeat.core.ids import RunId
 from wingbeat.core.launch import Launch, inputs_object, key_of, pod_name, render
-from wingbeat.core.retry import Backoff, RetryPolicy
+from wingbeat.core.retry import LONGEST, Backoff, RetryPolicy
 from wingbeat.core.run import Run
 
 SUPPORTED_TYPES = ("actor", "python", "python-task")
@@ -180,8 +181,17 @@ def _retries(strategy: literals_pb2.RetryStrategy) -> RetryPolicy | Failure:
         return _bad(
             f"the factor of the retries' back-off is {backoff.factor}: it must be a number that is not negative"
         )
-    cap = backoff.cap.ToTimedelta() if backoff.HasField("cap") else None
-    return RetryPolicy(strategy.retries, Backoff(backoff.base.ToTimedelta(), backoff.factor or 1.0, cap))
+    if backoff.base.seconds < 0 or backoff.cap.seconds < 0:
+        bounds = f"from {backoff.base.seconds} s to {backoff.cap.seconds} s"
+        return _bad(f"the retries' back-off is {bounds}: it cannot be below zero")
+    cap = _length(backoff.cap) if backoff.HasField("cap") else None
+    return RetryPolicy(strategy.retries, Backoff(_length(backoff.base), backoff.factor or 1.0, cap))
+
+
+def _length(wait: Duration) -> timedelta:
+    """No wait is longer than `LONGEST`, and not all that a Duration can say is a length of time."""
+    seconds = min(wait.seconds, int(LONGEST.total_seconds()))
+    return timedelta(seconds=seconds, microseconds=wait.nanos // 1000)
 
 
 def _values(
