@@ -47,12 +47,14 @@ class RunDefaults:
     base: str
     """The URI below which each run has its directory, and the default for raw data."""
     allowed_bases: tuple[str, ...] = ()
-    """A RunSpec may choose one of these, or a folder directly in it, as its own base."""
+    """A RunSpec may choose its own base at or below one of these."""
+    domains: frozenset[str] = frozenset()
+    """No folder of a chosen base has such a name: it could be one in the directory of a run."""
 
     def chosen(self, asked: str, scope: Scope) -> str:
         """The base of runs of the scope that ask for `asked`: that one, or the default where nobody may choose.
 
-        Raises InvalidArgument where the directory of a run would be in that of another run, or in that of an upload:
+        Raises InvalidArgument where the directory of a run could be in that of another run, or in that of an upload:
         who prunes a run removes whatever is in its directory.
         """
         default = self.base.rstrip("/")
@@ -60,15 +62,17 @@ class RunDefaults:
         place = next((each for each in places if f"{asked}/".startswith(f"{each}/")), None)
         if place is None or asked == default:
             return default
-        folder = asked.removeprefix(place).removeprefix("/")
+        below = asked.removeprefix(place).removeprefix("/")
+        # What a run has below `place` begins with these: its directory is named after its project, domain and name.
+        folders = [*(below.split("/") if below else []), scope.project]
         of_others = {UPLOADS}
         if default.startswith(f"{place}/"):
             of_others.add(default.removeprefix(f"{place}/").split("/")[0])
-        if "/" in folder or (folder and not is_legal(folder)) or (folder or scope.project) in of_others:
+        if not is_legal("/".join(folders)) or folders[0] in of_others or self.domains.intersection(folders):
             raise InvalidArgument(
-                f"run_spec.run_base_dir {asked!r}, project {scope.project!r}: the base is {default!r}, {place!r} or one"
-                f" folder directly in it, and runs are in no folder {' or '.join(map(repr, sorted(of_others)))} of it:"
-                " what is in the directory of another run is removed with that run"
+                f"run_spec.run_base_dir {asked!r}, project {scope.project!r}: the base is {default!r}, or {place!r} or"
+                f" a folder in it but for {' and '.join(map(repr, sorted(of_others)))}, and no folder, nor project in"
+                " it, has the name of a domain: what is in the directory of another run is removed with that run"
             )
         return asked
 

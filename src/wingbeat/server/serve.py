@@ -3,7 +3,7 @@
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from opentelemetry.trace import TracerProvider
@@ -70,7 +70,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         callbacks = await _callbacks(database, address)
         metrics, draining = Metrics(), Draining()
         node = await stack.enter_async_context(running_node(settings, data, database, storage, address, callers))
-        firer = Firer(_run_defaults(storage), Domains.of(settings.domains))
+        firer = Firer(_run_defaults(storage, settings.domains), Domains.of(settings.domains))
         api = rpc.build(
             services(settings, database, storage, node, firer, identify=callers.identify),
             draining=draining,
@@ -123,9 +123,9 @@ async def _seed(database: Database, settings: Settings) -> None:
         raise StartError(f"setting projects.seed: {error}") from error
 
 
-def _run_defaults(storage: Storage) -> RunDefaults:
+def _run_defaults(storage: Storage, domains: Iterable[str]) -> RunDefaults:
     base = storage.blobs.base_uri
-    return RunDefaults(base=f"{base}/runs", allowed_bases=(base,))
+    return RunDefaults(base=f"{base}/runs", allowed_bases=(base,), domains=frozenset(domains))
 
 
 def _scheduler(
