@@ -64,6 +64,13 @@ def test_it_fires_is_seen_obeys_and_ends(compose: ComposeDesk, start: Start, not
     assert f"process {process.pid} fires the triggers of" in second.complaint
 
     assert compose("pause", "every_second").code == 0
+    fire = compose.process(*APP, "fire", "by_hand")
+    assert 'describe: "MSFT at 185.0"' in fire.communicate(timeout=20)[0]
+    before = len(notes.read_text())
+    assert compose("resume", "every_second").code == 0
+    wait_until(lambda: len(notes.read_text()) > before)
+
+    assert compose("pause", "every_second").code == 0
     wait_until(lambda: not [run for run in runs(compose) if run["status"] == "running"])
     assert compose("stop").out == f"process {process.pid} has ended\n"
     out, err = process.communicate(timeout=10)
