@@ -83,6 +83,19 @@ def enqueue_trace(name: str, phase: phase_pb2.ActionPhase) -> pb.EnqueueRequest:
     )
 
 
+def enqueue_condition(name: str) -> pb.EnqueueRequest:
+    asked = run_definition_pb2.ConditionAction(name="ok", type={"simple": "BOOLEAN"})
+    return pb.EnqueueRequest(action=pb.Action(action_id=identifier(name), parent_action_name="a0", condition=asked))
+
+
+@pytest.mark.parametrize("name", ["a/b", "../r2", "..", ".", "/", "a\nb", "a\x7f"])
+async def test_what_can_be_no_directory_is_no_action(service: Actions, name: str) -> None:
+    trace = enqueue_trace(name, phase_pb2.ACTION_PHASE_SUCCEEDED)
+    for request in (enqueue_task(name), trace, enqueue_condition(name)):
+        with pytest.raises(InvalidArgument, match=r"action name .* must have no '/'"):
+            await service.enqueue(request, CTX)
+
+
 async def watch(service: Actions, parent: str = "a0") -> AsyncGenerator[tuple[str, str, str, str]]:
     """(name, phase, error, output URI) of each update; the sentinel is ("sentinel", "", "", "")."""
     request = pb.WatchForUpdatesRequest(parent_action_id=identifier(parent))

@@ -16,6 +16,7 @@ RUN_NAME_LENGTH = 30
 RUN_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Letters and digits that spell no word and are hard to confuse (the alphabet of Kubernetes' generated names)."""
 
+_SEGMENT = re.compile(r"[^/\x00-\x1f\x7f]+")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -96,6 +97,12 @@ def check_run_name(name: str) -> None:
         )
     if name == OFFLOADED_INPUTS:
         raise InvalidArgument(f"run name {name!r} is taken: inputs that are uploaded beside runs have that directory")
+
+
+def check_action_name(name: str) -> None:
+    """Raise InvalidArgument unless the name can be a directory: each action has its own in that of its run."""
+    if not _SEGMENT.fullmatch(name) or name in (".", ".."):
+        raise InvalidArgument(f"action name {name!r} must have no '/' and no control characters, nor be '.' or '..'")
 
 
 def fire_name(trigger: TriggerName, slot: datetime, salt: int = 0) -> str:

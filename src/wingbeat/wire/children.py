@@ -7,7 +7,7 @@ from flyteidl2.workflow import state_service_pb2
 from wingbeat.core.action import ActionType, ErrorKind, Failure, Phase, TaskRef
 from wingbeat.core.child import ChildState, TaskChild, TraceChild
 from wingbeat.core.condition import ConditionChild
-from wingbeat.core.ids import TaskId
+from wingbeat.core.ids import TaskId, check_action_name
 from wingbeat.core.launch import error_object
 from wingbeat.errors import InvalidArgument
 from wingbeat.wire import actions, conditions, tasks, timeouts, times, values
@@ -25,6 +25,7 @@ _ERROR_KINDS = {
 
 def child_of(action: pb.Action) -> TaskChild | TraceChild | ConditionChild:
     """Raises InvalidArgument."""
+    check_action_name(action.action_id.name)
     match action.WhichOneof("spec"):
         case "task":
             return _task(action)
