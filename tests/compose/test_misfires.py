@@ -13,13 +13,21 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "triggers.db")
 
 
-async def test_once_fires_the_latest_and_tells_of_the_others(world: World) -> None:
+async def test_once_fires_the_latest_in_the_place_of_all(world: World) -> None:
     world.active()
     world.clock.forward(10 * MINUTE)
     await world.manager.tick()
     assert world.runs.slots == [T0 + 10 * MINUTE]
-    skipped = next(event for event in world.events() if event["status"] == "skipped")
-    assert (skipped["slots"], skipped["scheduled_for"]) == (9, (T0 + MINUTE).timestamp())
+    (event,) = world.events()
+    assert (event["status"], event["slots"]) == ("completed", 10)
+    assert event["scheduled_for"] == (T0 + 10 * MINUTE).timestamp()
+
+
+async def test_a_question_for_the_latest_stands_for_all(world: World) -> None:
+    world.active(poll_fn=lambda: [{"n": 1}, {"n": 2}])
+    world.clock.forward(10 * MINUTE)
+    await world.manager.tick()
+    assert sorted(event["slots"] for event in world.events()) == [1, 10]
 
 
 async def test_all_fires_each(world: World) -> None:

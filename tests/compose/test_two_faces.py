@@ -157,6 +157,8 @@ class Embedded:
         for event in self._store.get_events("t"):
             if event["run_id"] is None:
                 found[event["status"]] += event["slots"]
+            else:
+                found["skipped"] += event["slots"] - 1
         return found
 
 

@@ -82,9 +82,10 @@ class TriggerManager:
             remembers=not isinstance(self.provenance, NullProvenance),
             at_least_once=at_least_once,
         )
-        self._keeping: Keeping | None = None
-        self._stopped: list[Keeping] = []
-        """Their runs may go on."""
+        self._task: Keeping | None = None
+        """The latest start."""
+        self._going: list[Keeping] = []
+        """All starts of which runs may go on."""
         self._starting = Lock()
         self._activated_here: set[str] = set()
         """Triggers that are stored as the code has them."""
@@ -163,24 +164,23 @@ class TriggerManager:
         Once more changes nothing.
         """
         with self._starting:
-            if self._keeping is None:
-                self._keeping = Keeping(Scheduler(self._fires, self._time), self._keep_going)
+            if self._task is None or self._task.stopping:
+                self._task = Keeping(Scheduler(self._fires, self._time), self._keep_going)
+                self._going = [each for each in self._going if not each.done()] + [self._task]
 
     def stop(self) -> None:
         """Fire nothing more; runs that have begun go on. Returns at once."""
         with self._starting:
-            keeping, self._keeping = self._keeping, None
-            if keeping is not None:
-                keeping.stop()
-                self._stopped.append(keeping)
+            if self._task is not None:
+                self._task.stop()
 
     async def aclose(self, drain: float | None = 30) -> None:
         """Stop, and wait so many seconds for runs that have begun; those that take longer are given to whoever comes
         next.
         """
         self.stop()
-        stopped, self._stopped = self._stopped, []
-        for keeping in stopped:
+        going, self._going = self._going, []
+        for keeping in going:
             await keeping.ended(drain)
 
     async def tick(self, now: datetime | None = None) -> int:
@@ -230,8 +230,8 @@ class TriggerManager:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        stopped, self._stopped = self._stopped, []
-        for keeping in stopped:
+        going, self._going = self._going, []
+        for keeping in going:
             keeping.join()
 
     async def __aenter__(self) -> Self:
@@ -266,8 +266,8 @@ class TriggerManager:
         return None if found is None else found["status"]
 
     def _nudge(self) -> None:
-        if (keeping := self._keeping) is not None:
-            keeping.nudge()
+        if self._task is not None:
+            self._task.nudge()
 
     async def _keep_going(self, scheduler: Scheduler) -> None:
         warning = asyncio.ensure_future(self.store.file.on_thread(self._warn_of_changes))

@@ -98,7 +98,8 @@ class TriggerStore:
     ) -> list[dict[str, Any]]:
         """The latest first. Times are seconds since 1970, `lateness` in seconds.
 
-        A row without `run_id` tells of slots that came to nothing: `slots` many from `scheduled_for` on, and why.
+        A fire stands for `slots` slots: its own, and those before it whose place it took. A row without `run_id` tells
+        of slots that came to nothing: `slots` many from `scheduled_for` on, and why.
         """
         return self.file.read(lambda tx: events.of_trigger(tx, trigger_name, limit=limit, since=since, status=status))
 

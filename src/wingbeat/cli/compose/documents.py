@@ -80,7 +80,7 @@ class ComposeEvent:
     kind: Annotated[str, "schedule, manual, sensor, backfill"]
     scheduled_for: datetime | None
     lateness_seconds: float | None
-    slots: Annotated[int, "more than 1 only for slots that came to nothing"]
+    slots: Annotated[int, "a fire stands for those before it whose place it took, too"]
     run: str | None
     attempt: int
     error: Annotated[str | None, "why it failed, or did not fire"]

@@ -65,6 +65,7 @@ def _begun(
         payload_json=safe_json_dumps(dict(fire.payload)),
         attempt=1,
         status="running",
+        slots=1 if number else check.slots,
     )
     if ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now)):
         return tick

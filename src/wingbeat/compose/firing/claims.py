@@ -4,8 +4,8 @@ Its one rule: a trigger whose decision fails is left alone for a while, with an 
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -15,10 +15,11 @@ from wingbeat.compose.firing.absences import Absences
 from wingbeat.compose.firing.claimants import Claimant, has_gone
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.runs import inputs_of
-from wingbeat.compose.firing.schedules import Decision, decide, encode_line, wake_at
+from wingbeat.compose.firing.schedules import Decision, count, decide, encode_line, wake_at
 from wingbeat.compose.initiators import SCHEDULER
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.core.backlog import Cause, Unfired
 from wingbeat.core.ids import TriggerName, fire_name
 from wingbeat.core.trigger import LIVE, back_off
 from wingbeat.errors import InvalidArgument
@@ -126,20 +127,34 @@ def _claim(
     tx: Transaction, activation: Activation, definition: TriggerDef, now: datetime, *, by: Claimant
 ) -> list[Tick]:
     decision = decide(activation, definition, running=ticks.running(tx, activation.name), now=now)
+    before_last, unfired = _superseded_by_a_fire(decision)
     begun: list[Tick] = []
     for slot in decision.fires:
         if definition.poll_fn is None:
             tick = slot_tick(activation, slot, status="running", payload=inputs_of(definition, None, slot))
         else:
             tick = slot_tick(activation, slot, status="checking", payload=None)
+        if slot == decision.fires[-1]:
+            tick = replace(tick, slots=1 + before_last)
         if ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now)):
             begun.append(tick)
-    _settle(tx, activation.name, decision, now)
+    ledger.note(tx, activation.name, unfired, now)
+    _move(tx, activation.name, decision, now)
     return begun
 
 
-def _settle(tx: Transaction, name: str, decision: Decision, now: datetime) -> None:
-    ledger.note(tx, name, decision.unfired, now)
+def _superseded_by_a_fire(decision: Decision) -> tuple[int, Sequence[Unfired]]:
+    """How many slots the last fire stands for besides its own, and those that need a row of their own."""
+    last = max(decision.fires, default=None)
+    behind = [
+        each
+        for each in decision.unfired
+        if last is not None and each.reason.cause is Cause.SUPERSEDED and each.slots.until < last
+    ]
+    return sum(map(count, behind)), [each for each in decision.unfired if each not in behind]
+
+
+def _move(tx: Transaction, name: str, decision: Decision, now: datetime) -> None:
     activations.move(
         tx,
         name,

@@ -11,6 +11,7 @@ from wingbeat.compose.firing.scheduler import Scheduler
 class Keeping:
     def __init__(self, scheduler: Scheduler, work: Callable[[Scheduler], Coroutine[Any, Any, None]]) -> None:
         """`work` keeps the scheduler going until it is stopped."""
+        self.stopping = False
         self._scheduler = scheduler
         self._task: asyncio.Task[None] | None = None
         self._thread: Thread | None = None
@@ -28,7 +29,14 @@ class Keeping:
 
     def stop(self) -> None:
         """Claim nothing more. Returns at once."""
+        self.stopping = True
         self._tell(self._scheduler.stop)
+
+    def done(self) -> bool:
+        """Whether it was stopped, and no run goes on."""
+        if self._thread is not None:
+            return not self._thread.is_alive()
+        return self._task is not None and self._task.done() and self._scheduler.idle
 
     def join(self) -> None:
         """Wait for the thread, if it is one."""

@@ -44,6 +44,10 @@ class Scheduler:
         self._nudged.clear()
         return nudged
 
+    @property
+    def idle(self) -> bool:
+        return not self._tasks
+
     def stop(self) -> None:
         """Claim nothing more; what runs goes on."""
         self._stopping = True

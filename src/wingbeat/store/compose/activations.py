@@ -48,8 +48,8 @@ def put(tx: Transaction, activation: Activation, *, last_checked_at: datetime | 
         " ON CONFLICT (name) DO UPDATE SET dag_nsref = excluded.dag_nsref, trigger_type = excluded.trigger_type,"
         " status = excluded.status, config_json = excluded.config_json, revision = excluded.revision,"
         " anchor = excluded.anchor, decided_until = excluded.decided_until, next_run_at = excluded.next_run_at,"
-        " failures = 0, line_json = excluded.line_json, last_run_at = coalesce(max(?, last_run_at), last_run_at),"
-        " last_checked_at = coalesce(max(?, coalesce(last_checked_at, 0)), last_checked_at)",
+        " failures = 0, line_json = excluded.line_json, last_run_at = coalesce(?, last_run_at),"
+        " last_checked_at = coalesce(?, last_checked_at)",
         activation.name,
         activation.dag_nsref,
         activation.trigger_type,
@@ -136,8 +136,7 @@ def checked(tx: Transaction, name: str, now: datetime) -> None:
 def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
     """A fire is a check, too."""
     tx.execute(
-        "UPDATE trigger_activations SET last_run_at = max(?1, coalesce(last_run_at, 0)),"
-        " last_checked_at = max(?1, coalesce(last_checked_at, 0)), last_run_id = ?2 WHERE name = ?3",
+        "UPDATE trigger_activations SET last_run_at = ?1, last_checked_at = ?1, last_run_id = ?2 WHERE name = ?3",
         now.timestamp(),
         run_id,
         name,

@@ -14,7 +14,7 @@ from wingbeat.store.compose.trigger_tables import moment, names_but, seconds
 
 _COLUMNS = (
     "event_id, trigger_name, kind, slot_key, run_id, payload_json, scheduled_for, revision, attempt, status,"
-    " initiated_by"
+    " initiated_by, slots"
 )
 _OPEN = "finished_at IS NULL"
 
@@ -34,6 +34,8 @@ class Tick:
     status: str
     """checking (`poll_fn` is asked), running or waiting (for its turn or its next attempt)."""
     initiated_by: str | None
+    slots: int = 1
+    """How many it stands for: the one it is for, and those before it whose place that one took."""
 
 
 def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, lease_until: datetime | None) -> bool:
@@ -42,7 +44,7 @@ def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, leas
     return bool(
         tx.execute(
             f"INSERT OR IGNORE INTO trigger_events ({_COLUMNS}, fired_at, lateness, owner, lease_until)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             tick.event_id,
             tick.trigger_name,
             tick.kind,
@@ -54,6 +56,7 @@ def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, leas
             tick.attempt,
             tick.status,
             tick.initiated_by,
+            tick.slots,
             now.timestamp(),
             lateness,
             owner,
@@ -211,5 +214,5 @@ def slots_taken(tx: Transaction, name: str, first: datetime, last: datetime) -> 
 
 
 def _tick(row: Row) -> Tick:
-    event_id, name, kind, key, run_id, payload, slot, revision, attempt, status, by = row
-    return Tick(event_id, name, kind, key, run_id, payload, moment(slot), revision, attempt, status, by)
+    event_id, name, kind, key, run_id, payload, slot, revision, attempt, status, by, slots = row
+    return Tick(event_id, name, kind, key, run_id, payload, moment(slot), revision, attempt, status, by, slots)

@@ -100,13 +100,14 @@ _EDITS = (
     """CREATE TRIGGER IF NOT EXISTS trigger_activations_rewound
     AFTER UPDATE OF last_run_at, last_checked_at ON trigger_activations
     WHEN coalesce(NEW.last_checked_at, NEW.last_run_at) < coalesce(OLD.last_checked_at, OLD.last_run_at)
+        AND NEW.last_run_id IS OLD.last_run_id AND NEW.revision = OLD.revision
     BEGIN
         UPDATE trigger_activations SET decided_until = coalesce(NEW.last_checked_at, NEW.last_run_at),
             next_run_at = CASE WHEN NEW.status = 'active' AND NEW.trigger_type = 'poll' THEN 0 END
         WHERE name = NEW.name;
     END""",
 )
-"""Our own changes say a new revision, and no earlier run; others, made with `sqlite3`, are looked at when noticed."""
+"""Our own changes say a new revision or another run; others, made with `sqlite3`, are looked at when noticed."""
 
 
 def ensure(file: File) -> None:
