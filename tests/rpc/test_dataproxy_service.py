@@ -244,6 +244,17 @@ class TestGetActionData:
         with pytest.raises(RpcError, match=f"failed_precondition: {PREFIX}/outputs.pb has 6 bytes, more than the 5"):
             await place.data()
 
+    async def test_files_that_are_something_else_are_named(self, place: Place) -> None:
+        await place.database.write(lambda tx: enqueue(tx, "r", inputs=None))
+        await place.blobs.put("s3://wingbeat/p/development/r/inputs/inputs.pb", b"\xff")
+        with pytest.raises(RpcError, match=r"failed_precondition: the inputs of .* is no flyteidl2\.task\.Inputs"):
+            await place.data()
+        await place.blobs.put("s3://wingbeat/p/development/r/inputs/inputs.pb", b"")
+        await place.blobs.put(f"{PREFIX}/outputs.pb", b"\xff")
+        await place.run_to_the_end()
+        with pytest.raises(RpcError, match=r"failed_precondition: the outputs of .* is no flyteidl2\.task\.Outputs"):
+            await place.data()
+
     async def test_says_which_half_is_gone(self, place: Place) -> None:
         await place.database.write(lambda tx: enqueue(tx, "r", inputs=None))
         with pytest.raises(RpcError, match="not_found: the inputs"):

@@ -16,6 +16,7 @@ from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyService
 from flyteidl2.logs.dataplane import payload_pb2
 from flyteidl2.task import common_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
 
 from wingbeat.blobs import keys
 from wingbeat.blobs.store import Blobs
@@ -136,8 +137,7 @@ class DataProxy(DataProxyService):
         response.inputs.CopyFrom(await self._inputs(action, run))
         if action.output_uri:
             response.outputs_uri = outputs_object(action.output_uri)
-            document = await self._read(response.outputs_uri, f"the outputs of {downloads.words(action_id)}")
-            response.outputs.CopyFrom(common_pb2.Outputs.FromString(document))
+            await self._read(response.outputs, response.outputs_uri, f"the outputs of {downloads.words(action_id)}")
         return response
 
     async def create_download_link(
@@ -199,14 +199,18 @@ class DataProxy(DataProxyService):
         """Those of a run that came inline are in its row, whether they were written to their place yet or not."""
         if run is not None and run.inputs is not None and action.id.name == ROOT_ACTION:
             return common_pb2.Inputs.FromString(run.inputs)
-        document = await self._read(inputs_object(action.input_uri), f"the inputs of {downloads.words(action.id)}")
-        return common_pb2.Inputs.FromString(document)
+        inputs = common_pb2.Inputs()
+        await self._read(inputs, inputs_object(action.input_uri), f"the inputs of {downloads.words(action.id)}")
+        return inputs
 
-    async def _read(self, uri: str, name: str) -> bytes:
+    async def _read(self, into: Message, uri: str, name: str) -> None:
+        """Tasks write these files, and may write anything."""
         try:
-            return await self._blobs.get(uri, at_most=self._limits.max_answer_bytes)
+            into.ParseFromString(await self._blobs.get(uri, at_most=self._limits.max_answer_bytes))
         except NotFound:
             raise NotFound(f"{name} are no longer in storage") from None
+        except DecodeError as error:
+            raise FailedPrecondition(f"{name} cannot be read: {uri} is no {into.DESCRIPTOR.full_name}") from error
 
     def _expiry(self, asked: Duration | None) -> timedelta:
         if asked is None:
