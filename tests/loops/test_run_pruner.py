@@ -10,7 +10,7 @@ from tests.finished_runs import finish
 from tests.loops.node import blobs_in
 from tests.queued_runs import root_of
 from tests.simulation.world import Killed
-from wingbeat.blobs.store import Blobs, Removed
+from wingbeat.blobs.store import Blobs
 from wingbeat.errors import Unavailable
 from wingbeat.loops import run_pruner
 from wingbeat.loops.run_pruner import LEASE, PAUSE_SECONDS, REST_SECONDS, RunPruner
@@ -176,10 +176,10 @@ class Dying:
 
     async def remove_below(self, where: str, **options: Any) -> Any:
         removed = 0
-        while (await self._blobs.remove_below(where, limit=1, only=options["only"])).blobs:
+        while await self._blobs.remove_below(where, limit=1, only=options["only"]):
             removed += 1
             self._fuse.burn()
-        return Removed(removed, 0)
+        return removed
 
 
 async def test_killed_at_every_step_it_goes_on_and_leaves_nothing(
@@ -218,7 +218,7 @@ class Broken:
         self.owns = blobs.owns
         self.broken = True
 
-    async def remove_below(self, where: str, **options: Any) -> Removed:
+    async def remove_below(self, where: str, **options: Any) -> int:
         if self.broken and "/old/" in where:
             raise self._error
         return await self._blobs.remove_below(where, **options)

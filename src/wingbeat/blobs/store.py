@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -23,12 +22,6 @@ BUCKET_SCHEMES = {"s3": "s3", "gs": "gs", "az": "abfs", "abfs": "abfs", "abfss":
 """What the operator writes, and what the SDK's clients understand in native URIs."""
 
 DELETES_AT_A_TIME = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    blobs: int
-    bytes: int
 
 
 class Backend(Protocol):
@@ -126,22 +119,22 @@ class Blobs:
         """Deleting what does not exist is done already."""
         await self._backend.delete(self._key(where))
 
-    async def remove_below(self, where: str, *, limit: int, only: Callable[[str], bool] | None = None) -> Removed:
-        """Delete up to `limit` blobs below `where`, which ends with a slash; fewer were left when it were fewer.
+    async def remove_below(self, where: str, *, limit: int, only: Callable[[str], bool] | None = None) -> int:
+        """Delete up to `limit` blobs below `where`, which ends with a slash; how many. Fewer were all that were left.
 
         `only` says of the rest of a key, behind `where`, whether its blob may go.
         """
         prefix = self._key(where.removesuffix("/")) + "/"
-        found: list[Blob] = []
+        found: list[str] = []
         async with aclosing(self._backend.list(prefix)) as listed:
             async for blob in listed:
                 if only is None or only(blob.key.removeprefix(prefix)):
-                    found.append(blob)
+                    found.append(blob.key)
                 if len(found) == limit:
                     break
         for start in range(0, len(found), DELETES_AT_A_TIME):
-            await asyncio.gather(*(self._backend.delete(blob.key) for blob in found[start : start + DELETES_AT_A_TIME]))
-        return Removed(len(found), sum(blob.size for blob in found))
+            await asyncio.gather(*(self._backend.delete(key) for key in found[start : start + DELETES_AT_A_TIME]))
+        return len(found)
 
     async def copy(self, source: str, target: str) -> Blob:
         """Raise NotFound if there is no `source`; `target` is overwritten."""

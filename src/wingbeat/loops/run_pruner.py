@@ -117,8 +117,8 @@ class RunPruner:
             log.info("files kept: they are not in this server's storage", uri=uri)
             return True
         removed = await self._blobs.remove_below(uri, limit=BLOBS, only=only)
-        self._count("blobs", removed.blobs)
-        return removed.blobs < BLOBS
+        self._count("blobs", removed)
+        return removed < BLOBS
 
     async def _tidied(self) -> int:
         return await self._database.write(lambda tx: pruning.tidy(tx, limit=ROWS))

@@ -7,10 +7,11 @@ order: the schedule, the backfill.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from wingbeat.core import backfill as deciding
 from wingbeat.core.backfill import Backfill, BackfillState, Step, Wanted
-from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, backfill_run_name
+from wingbeat.core.ids import Scope, TaskId, TriggerName, backfill_run_name
 from wingbeat.core.preview import Slot, annotated
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
@@ -21,7 +22,6 @@ from wingbeat.operations.firing import PERMANENT, SOURCE, Firer, cause_of
 from wingbeat.operations.lines import LeftOut
 from wingbeat.operations.planning import RunOrder
 from wingbeat.store import backfills, fires, firings, timetables
-from wingbeat.store import runs as stored_runs
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Outcome
@@ -213,21 +213,11 @@ async def _planned(
         )
         for slot in slots
     ]
-    names = [await _free_name(tx, backfill.id, name, slot) for slot in slots]
+    names = await runs.free_names(tx, [(scope, partial(backfill_run_name, backfill.id, name, slot)) for slot in slots])
     return [
         planning.plan(order, defaults=firer.defaults, now=tx.now, name=free)
         for order, free in zip(orders, names, strict=True)
     ]
-
-
-async def _free_name(tx: Transaction, backfill: str, name: TriggerName, slot: datetime) -> str:
-    """One that no run has: almost always the first candidate."""
-    salt = 0
-    while True:
-        candidate = RunId(name.project, name.domain, backfill_run_name(backfill, name, slot, salt))
-        if not await stored_runs.taken(tx, [candidate]):
-            return candidate.name
-        salt += 1
 
 
 def _row(backfill: Backfill, slot: datetime, *, run: str | None, reason: str) -> fires.Fire:

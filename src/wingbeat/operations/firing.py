@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice
+from functools import partial
+from itertools import islice
 
 from wingbeat.core.backlog import Backlog, Cause
-from wingbeat.core.ids import RunId, Scope, TaskId, TriggerName, fire_name
+from wingbeat.core.ids import Scope, TaskId, fire_name
 from wingbeat.core.project import Domains
 from wingbeat.core.run import Run
 from wingbeat.core.task import StoredTask
@@ -21,7 +22,6 @@ from wingbeat.operations import lines, planning, projects, runs, standing
 from wingbeat.operations.lines import LeftOut, Others
 from wingbeat.operations.planning import RunDefaults, RunOrder
 from wingbeat.store import fires, firings, tasks, triggers
-from wingbeat.store import runs as stored_runs
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, Outcome
 
@@ -179,7 +179,12 @@ async def _start(tx: Transaction, firer: Firer, wanted: Sequence[_Slots], *, oth
     snapshots = await _snapshots(tx, wanted)
     needs = {key: _needs(trigger) for key, trigger in snapshots.items()}
     obstacles, tasks_found = await _prepare(tx, firer, needs.values())
-    names = iter(await _free_names(tx, [(snapshots[each.key].name, slot) for each in wanted for slot in each.slots]))
+    named = [
+        (needs[each.key][0], partial(fire_name, snapshots[each.key].name, slot))
+        for each in wanted
+        for slot in each.slots
+    ]
+    names = iter(await runs.free_names(tx, named))
     started: list[Run] = []
     ledger: list[Fire] = []
     unable: LeftOut = Counter()
@@ -246,23 +251,6 @@ async def _prepare(
 def _needs(trigger: Trigger) -> tuple[Scope, TaskId]:
     name = trigger.name
     return Scope(name.project, name.domain), TaskId(name.project, name.domain, name.task, trigger.task_version)
-
-
-async def _free_names(tx: Transaction, slots: Sequence[tuple[TriggerName, datetime]]) -> list[str]:
-    """The run name of each slot. One that somebody else's run has already gives way to the next candidate."""
-    candidates = [_candidate(trigger, slot, 0) for trigger, slot in slots]
-    for salt in count(1):
-        taken = await stored_runs.taken(tx, candidates)
-        if not taken:
-            break
-        candidates = [
-            _candidate(*slot, salt) if run in taken else run for slot, run in zip(slots, candidates, strict=True)
-        ]
-    return [run.name for run in candidates]
-
-
-def _candidate(trigger: TriggerName, slot: datetime, salt: int) -> RunId:
-    return RunId(trigger.project, trigger.domain, fire_name(trigger, slot, salt))
 
 
 def _order(scope: Scope, task: StoredTask, trigger: Trigger, slot: datetime) -> RunOrder:

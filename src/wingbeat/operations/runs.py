@@ -1,11 +1,12 @@
 """Starting runs. A fire of a trigger and a user's request are the same: `plan` decides, `start` writes it down."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 
 from wingbeat.core.action import Action, ActionType, Phase, PhaseChange
-from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, Scope, TaskId, TriggerName, check_run_name
+from wingbeat.core.ids import ROOT_ACTION, ActionId, AttemptId, RunId, Scope, TaskId, TriggerName, check_run_name
 from wingbeat.core.project import Domains
 from wingbeat.core.relation import Relation
 from wingbeat.core.run import Run
@@ -111,6 +112,20 @@ async def repeated(tx: Transaction, request: RunRequest) -> Listed | None:
         )
     root = await actions.find(tx, ActionId(run, ROOT_ACTION))
     return None if root is None else await runs.listed(tx, root)
+
+
+async def free_names(tx: Transaction, wanted: Sequence[tuple[Scope, Callable[[int], str]]]) -> list[str]:
+    """Of each the first name, counted from 0, that no other run of its scope has."""
+    names = [RunId(scope.project, scope.domain, name(0)) for scope, name in wanted]
+    for salt in count(1):
+        taken = await runs.taken(tx, names)
+        if not taken:
+            break
+        names = [
+            RunId(scope.project, scope.domain, name(salt)) if run in taken else run
+            for (scope, name), run in zip(wanted, names, strict=True)
+        ]
+    return [run.name for run in names]
 
 
 async def start(tx: Transaction, planned: Sequence[Run]) -> None:

@@ -27,7 +27,7 @@ async def page(tx: Transaction, run: RunId, *, after: str) -> Sequence[Action]:
          ORDER BY a.name
          LIMIT $5
         """,
-        *_key(run),
+        *run.names,
         after,
         PAGE,
     )
@@ -46,7 +46,7 @@ async def versions(tx: Transaction, run: RunId, *, since: datetime) -> Mapping[s
           FROM action
          WHERE project = $1 AND domain = $2 AND run = $3 AND name = '{ROOT_ACTION}'
         """,
-        *_key(run),
+        *run.names,
         to_micros(since),
     )
     return {row["name"]: row["version"] for row in rows}
@@ -57,10 +57,7 @@ async def marks(tx: Transaction, runs: Sequence[RunId], *, since: datetime) -> M
     found: dict[RunId, Mark] = {}
     for first in range(0, len(runs), PAGE):
         args = Arguments(to_micros(since))
-        keys = ", ".join(
-            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})"
-            for run in runs[first : first + PAGE]
-        )
+        keys = args.rows(run.names for run in runs[first : first + PAGE])
         rows = await tx.fetch(
             f"""
             WITH k (project, domain, run) AS (VALUES {keys})
@@ -81,7 +78,7 @@ async def marks(tx: Transaction, runs: Sequence[RunId], *, since: datetime) -> M
 async def find_many(tx: Transaction, run: RunId, names: Sequence[str]) -> Sequence[Action]:
     found: list[Action] = []
     for first in range(0, len(names), PAGE):
-        args = Arguments(*_key(run))
+        args = Arguments(*run.names)
         marks = ", ".join(args.add(name) for name in names[first : first + PAGE])
         rows = await tx.fetch(
             f"""
@@ -93,7 +90,3 @@ async def find_many(tx: Transaction, run: RunId, names: Sequence[str]) -> Sequen
         )
         found.extend(action_of(row) for row in rows)
     return found
-
-
-def _key(run: RunId) -> tuple[str, str, str]:
-    return run.project, run.domain, run.name

@@ -29,50 +29,49 @@ from wingbeat.store.database import (
 from wingbeat.store.filters import Arguments, Column, Columns, Kind
 from wingbeat.store.listing import Listing, fetch_page
 
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "run": "text",
-    "name": "text",
-    "parent": "text",
-    "action_group": "text",
-    "action_type": "bigint",
-    "phase": "bigint",
-    "attempts": "bigint",
-    "cache_status": "bigint",
-    "task_project": "text",
-    "task_domain": "text",
-    "task_name": "text",
-    "task_version": "text",
-    "task_type": "text",
-    "short_name": "text",
-    "function_name": "text",
-    "environment": "text",
-    "spec_digest": "text",
-    "source": "text",
-    "trigger_id": "bigint",
-    "trigger_task": "text",
-    "trigger_name": "text",
-    "trigger_revision": "bigint",
-    "created_by_subject": "text",
-    "input_uri": "text",
-    "output_uri": "text",
-    "abort_reason": "text",
-    "created_at": "bigint",
-    "updated_at": "bigint",
-    "ended_at": "bigint",
-    "duration_ms": "bigint",
-    "version": "bigint",
-    "max_queued_time": "bigint",
-    "max_runtime": "bigint",
-    "deadline": "bigint",
-    "cache_policy": "text",
-    "origin": "text",
-    "relation_type": "bigint",
-    "related_run": "text",
-    "value_type": "bigint",
-}
-NAMES = tuple(_TYPES)
+NAMES = (
+    "project",
+    "domain",
+    "run",
+    "name",
+    "parent",
+    "action_group",
+    "action_type",
+    "phase",
+    "attempts",
+    "cache_status",
+    "task_project",
+    "task_domain",
+    "task_name",
+    "task_version",
+    "task_type",
+    "short_name",
+    "function_name",
+    "environment",
+    "spec_digest",
+    "source",
+    "trigger_id",
+    "trigger_task",
+    "trigger_name",
+    "trigger_revision",
+    "created_by_subject",
+    "input_uri",
+    "output_uri",
+    "abort_reason",
+    "created_at",
+    "updated_at",
+    "ended_at",
+    "duration_ms",
+    "version",
+    "max_queued_time",
+    "max_runtime",
+    "deadline",
+    "cache_policy",
+    "origin",
+    "relation_type",
+    "related_run",
+    "value_type",
+)
 COLUMNS = ", ".join(f"a.{name}" for name in NAMES)
 """Of `action a`."""
 
@@ -124,7 +123,7 @@ _OF_RUN = Listing(
 
 async def insert(tx: Transaction, actions: Sequence[Action]) -> None:
     """Raises Conflict for a taken name, and when the origin of an action is not kept any more."""
-    await tx.insert("action", _TYPES, [_values(action) for action in actions])
+    await tx.insert("action", NAMES, [_values(action) for action in actions])
     for run, source in {(action.id.run, action.origin.action.run): None for action in actions if action.origin}:
         await run_needs.require(tx, run, source)
     _tell(tx, actions)
@@ -133,14 +132,14 @@ async def insert(tx: Transaction, actions: Sequence[Action]) -> None:
 async def find(tx: Transaction, action: ActionId) -> Action | None:
     row = await tx.fetchrow(
         f"SELECT {COLUMNS} FROM action a WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.name = $4",
-        *_key(action),
+        *action.names,
     )
     return None if row is None else action_of(row)
 
 
 async def list_of_run(tx: Transaction, run: RunId, query: ListQuery) -> Page[Action]:
     """The run's actions, those that are not over first. Raises InvalidArgument."""
-    args = Arguments(run.project, run.domain, run.name)
+    args = Arguments(*run.names)
     scope = ["a.project = $1", "a.domain = $2", "a.run = $3"]
     page = await fetch_page(tx, _OF_RUN, query, scope=scope, args=args)
     return Page([action_of(row) for row in page.items], page.next_token)
@@ -161,7 +160,7 @@ async def save(tx: Transaction, action: Action) -> Action:
                ended_at = $11, duration_ms = $12, updated_at = $13, version = $14, origin = $15
          WHERE project = $1 AND domain = $2 AND run = $3 AND name = $4 AND version = $5
         """,
-        *_key(action.id),
+        *action.id.names,
         action.version,
         saved.phase.value,
         saved.attempts,
@@ -182,7 +181,7 @@ async def save(tx: Transaction, action: Action) -> Action:
 
 async def remove(tx: Transaction, action: ActionId) -> None:
     """For records that are written anew; what ran is kept."""
-    await tx.execute("DELETE FROM action WHERE project = $1 AND domain = $2 AND run = $3 AND name = $4", *_key(action))
+    await tx.execute("DELETE FROM action WHERE project = $1 AND domain = $2 AND run = $3 AND name = $4", *action.names)
 
 
 async def attempts(tx: Transaction, action: ActionId) -> list[Attempt]:
@@ -195,7 +194,7 @@ async def attempts(tx: Transaction, action: ActionId) -> list[Attempt]:
          WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4
          ORDER BY number
         """,
-        *_key(action),
+        *action.names,
     )
     return [_attempt(action, row) for row in rows]
 
@@ -215,7 +214,7 @@ async def save_attempt(tx: Transaction, attempt: Attempt) -> None:
                error_kind = excluded.error_kind, error_message = excluded.error_message,
                error_retryable = excluded.error_retryable, log_uri = excluded.log_uri
         """,
-        *_key(attempt.id.action),
+        *attempt.id.action.names,
         attempt.id.number,
         attempt.phase.value,
         attempt.node,
@@ -309,7 +308,7 @@ def failure_of(row: Row) -> Failure | None:
 def _values(action: Action) -> tuple[Value, ...]:
     task, trigger = action.task, action.trigger
     return (
-        *_key(action.id),
+        *action.id.names,
         action.parent,
         action.group,
         action.type.value,
@@ -369,10 +368,6 @@ def _attempt(action: ActionId, row: Row) -> Attempt:
         failure=failure_of(row),
         log_uri=row["log_uri"],
     )
-
-
-def _key(action: ActionId) -> tuple[str, str, str, str]:
-    return action.run.project, action.run.domain, action.run.name, action.name
 
 
 def _tell(tx: Transaction, actions: Sequence[Action]) -> None:

@@ -20,29 +20,29 @@ from wingbeat.store.listing import Listing, fetch_page
 
 TOPIC = "backfills"
 """Wakes whoever starts their runs."""
-_TYPES = {
-    "id": "text",
-    "trigger_id": "bigint",
-    "revision": "bigint",
-    "schedule": "text",
-    "anchor": "bigint",
-    "first": "bigint",
-    "last": "bigint",
-    "after": "bigint",
-    "again": "boolean",
-    "max_running": "bigint",
-    "state": "text",
-    "reason": "text",
-    "slots": "bigint",
-    "started": "bigint",
-    "left_out": "bigint",
-    "missed": "bigint",
-    "created_by": "text",
-    "created_at": "bigint",
-    "ended_at": "bigint",
-}
-_RUN_TYPES = {"project": "text", "domain": "text", "run": "text", "backfill_id": "text"}
-_COLUMNS = ", ".join(_TYPES)
+_NAMES = (
+    "id",
+    "trigger_id",
+    "revision",
+    "schedule",
+    "anchor",
+    "first",
+    "last",
+    "after",
+    "again",
+    "max_running",
+    "state",
+    "reason",
+    "slots",
+    "started",
+    "left_out",
+    "missed",
+    "created_by",
+    "created_at",
+    "ended_at",
+)
+_RUN_NAMES = ("project", "domain", "run", "backfill_id")
+_COLUMNS = ", ".join(_NAMES)
 _ROOT = f"a.project = r.project AND a.domain = r.domain AND a.run = r.run AND a.name = '{ROOT_ACTION}'"
 _LISTING = Listing(
     select=_COLUMNS,
@@ -57,7 +57,7 @@ _LISTING = Listing(
 
 async def insert(tx: Transaction, backfill: Backfill) -> None:
     tx.changed(TOPIC)
-    await tx.insert("backfill", _TYPES, [_values(backfill)])
+    await tx.insert("backfill", _NAMES, [_values(backfill)])
 
 
 async def save(tx: Transaction, backfill: Backfill) -> None:
@@ -123,7 +123,7 @@ async def ready(tx: Transaction) -> list[tuple[str, int]]:
 
 
 async def add_runs(tx: Transaction, backfill: str, runs: Iterable[RunId]) -> None:
-    await tx.insert("backfill_run", _RUN_TYPES, [(run.project, run.domain, run.name, backfill) for run in runs])
+    await tx.insert("backfill_run", _RUN_NAMES, [(*run.names, backfill) for run in runs])
 
 
 async def forget_ended(tx: Transaction) -> None:

@@ -49,9 +49,7 @@ async def put(tx: Transaction, policy: CachePolicy, origin: AttemptId, output_ur
          WHERE cache_entry.made_at < $9
         """,
         policy.key,
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
         origin.action.name,
         origin.number,
         output_uri,

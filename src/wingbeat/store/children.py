@@ -25,10 +25,7 @@ async def of_parent(tx: Transaction, parent: ActionId, *, since: datetime | None
          WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.parent = $4 AND a.updated_at >= $5
          ORDER BY a.updated_at, a.name
         """,
-        parent.run.project,
-        parent.run.domain,
-        parent.run.name,
-        parent.name,
+        *parent.names,
         to_micros(since) if since else 0,
     )
     conditions = any(row["action_type"] == ActionType.CONDITION for row in rows)

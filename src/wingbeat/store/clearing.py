@@ -69,7 +69,7 @@ async def cleared(tx: Transaction, runs: Sequence[RunId]) -> None:
     """Nothing is left of them but their names."""
     await tx.update(
         f"UPDATE run SET cleared_at = $4, run_spec = $5 WHERE {_IS_RUN}",
-        [(run.project, run.domain, run.name, to_micros(tx.now), b"") for run in runs],
+        [(*run.names, to_micros(tx.now), b"") for run in runs],
     )
     await upload_uses.forget(tx, [upload_uses.of_run(run) for run in runs])
 
@@ -89,15 +89,13 @@ async def forget(tx: Transaction, *, before: datetime, limit: int) -> int:
 
 async def pruned_at(tx: Transaction, run: RunId) -> datetime | None:
     """When it was pruned, if that is known."""
-    row = await tx.fetchrow(
-        f"SELECT pruned_at FROM run WHERE {_IS_RUN} AND pruned_at IS NOT NULL", run.project, run.domain, run.name
-    )
+    row = await tx.fetchrow(f"SELECT pruned_at FROM run WHERE {_IS_RUN} AND pruned_at IS NOT NULL", *run.names)
     return from_micros(row["pruned_at"]) if row else None
 
 
 async def _remove(tx: Transaction, table: str, key: Sequence[str], runs: Sequence[RunId], limit: int) -> Sequence[Row]:
     args = Arguments()
-    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
+    keys = args.rows(run.names for run in runs)
     # CROSS JOIN: SQLite keeps its order, and asks the table's index for each run.
     return await tx.fetch(
         f"""

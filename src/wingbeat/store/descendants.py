@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from wingbeat.core.action import Phase
 from wingbeat.core.ids import ActionId
 from wingbeat.store.changes import RUNS, children_topic, run_topic
-from wingbeat.store.database import Transaction, Value, placeholders, to_micros
+from wingbeat.store.database import Transaction, placeholders, to_micros
 
 BATCH = 1000
 """Actions in one statement."""
@@ -29,7 +29,7 @@ async def lock(tx: Transaction, ancestor: ActionId) -> list[ActionId]:
 
 async def abort(tx: Transaction, actions: Sequence[ActionId], reason: str) -> None:
     """Those of one run, at most `BATCH`, whose locks are held: rows and history as of one that is aborted alone."""
-    key, names = _scope(actions), placeholders(7, len(actions))
+    key, names = actions[0].run.names, placeholders(7, len(actions))
     args = (*key, Phase.ABORTED.value, to_micros(tx.now), reason, *(action.name for action in actions))
     await tx.execute(
         f"""
@@ -75,12 +75,7 @@ async def _children(tx: Transaction, parents: Sequence[ActionId]) -> list[Action
          WHERE q.project = $1 AND q.domain = $2 AND q.run = $3 AND q.parent IN ({placeholders(4, len(parents))})
          ORDER BY q.action{tx.for_update}
         """,
-        *_scope(parents),
+        *parents[0].run.names,
         *(parent.name for parent in parents),
     )
     return [ActionId(parents[0].run, row["action"]) for row in rows]
-
-
-def _scope(actions: Sequence[ActionId]) -> tuple[Value, ...]:
-    run = actions[0].run
-    return run.project, run.domain, run.name

@@ -10,16 +10,7 @@ from wingbeat.store.database import Transaction, from_micros, to_micros
 PAGE = 500
 """Events in one statement."""
 
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "run": "text",
-    "action": "text",
-    "attempt": "bigint",
-    "phase": "bigint",
-    "message": "text",
-    "at": "bigint",
-}
+_NAMES = ("project", "domain", "run", "action", "attempt", "phase", "message", "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +24,7 @@ class Said:
 async def record(tx: Transaction, changes: Sequence[tuple[ActionId, PhaseChange]]) -> None:
     rows = [
         (
-            action.run.project,
-            action.run.domain,
-            action.run.name,
-            action.name,
+            *action.names,
             change.attempt,
             change.phase.value,
             change.message,
@@ -44,7 +32,7 @@ async def record(tx: Transaction, changes: Sequence[tuple[ActionId, PhaseChange]
         )
         for action, change in changes
     ]
-    await tx.insert("event", _TYPES, rows)
+    await tx.insert("event", _NAMES, rows)
 
 
 async def first_entries(tx: Transaction, action: ActionId) -> list[PhaseChange]:
@@ -63,10 +51,7 @@ async def first_entries(tx: Transaction, action: ActionId) -> list[PhaseChange]:
                        GROUP BY attempt, phase, CASE WHEN phase = $5 THEN message END)
          ORDER BY id
         """,
-        action.run.project,
-        action.run.domain,
-        action.run.name,
-        action.name,
+        *action.names,
         Phase.PAUSED.value,
     )
     return [PhaseChange(row["attempt"], Phase(row["phase"]), from_micros(row["at"]), row["message"]) for row in rows]
@@ -83,10 +68,7 @@ async def said(tx: Transaction, attempt: AttemptId, *, after: int) -> list[Said]
          ORDER BY id
          LIMIT $7
         """,
-        attempt.action.run.project,
-        attempt.action.run.domain,
-        attempt.action.run.name,
-        attempt.action.name,
+        *attempt.action.names,
         attempt.number,
         after,
         PAGE,

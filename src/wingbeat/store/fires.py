@@ -7,22 +7,19 @@ from enum import StrEnum
 
 from wingbeat.store.database import Row, Transaction, from_micros, maybe_micros, maybe_moment, placeholders, to_micros
 
-_TYPES = {
-    "trigger_id": "bigint",
-    "kind": "text",
-    "key": "text",
-    "outcome": "text",
-    "reason": "text",
-    "first_slot": "bigint",
-    "last_slot": "bigint",
-    "count": "bigint",
-    "revision": "bigint",
-    "run_name": "text",
-    "decided_at": "bigint",
-}
-
-
-COLUMNS = tuple(_TYPES)
+COLUMNS = (
+    "trigger_id",
+    "kind",
+    "key",
+    "outcome",
+    "reason",
+    "first_slot",
+    "last_slot",
+    "count",
+    "revision",
+    "run_name",
+    "decided_at",
+)
 MOST_SLOTS = 500
 """Slots in one statement."""
 
@@ -105,7 +102,7 @@ async def insert(tx: Transaction, fires: Iterable[Fire]) -> None:
         )
         for fire in fires
     ]
-    await tx.insert("fire", _TYPES, rows)
+    await tx.insert("fire", COLUMNS, rows)
 
 
 async def fired_slots(tx: Transaction, trigger_id: int, slots: Sequence[datetime]) -> set[datetime]:

@@ -34,15 +34,7 @@ COLUMNS = (
 )
 _NOW_OR_DUE = "CASE WHEN until > $2 THEN until ELSE $2 END"
 """Slots are owed from their moment on, also when it comes again because the clock has stepped back."""
-_BACKLOG_TYPES = {
-    "trigger_id": "bigint",
-    "until": "bigint",
-    "revision": "bigint",
-    "schedule": "text",
-    "anchor": "bigint",
-    "after": "bigint",
-    "wake_at": "bigint",
-}
+_BACKLOG_NAMES = ("trigger_id", "until", "revision", "schedule", "anchor", "after", "wake_at")
 
 
 async def lock(tx: Transaction, ids: Sequence[int]) -> dict[int, Firing]:
@@ -230,7 +222,7 @@ async def postpone(tx: Transaction, trigger_id: int, *, until: datetime, error: 
 
 async def add_backlogs(tx: Transaction, added: Iterable[Backlog], *, wake_at: datetime | None = None) -> None:
     """To be caught up from `wake_at` on, or from now on."""
-    await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, wake_at or tx.now) for backlog in added])
+    await tx.insert("backlog", _BACKLOG_NAMES, [_backlog_row(backlog, wake_at or tx.now) for backlog in added])
 
 
 async def park(tx: Transaction, waiting: Iterable[Backlog]) -> None:
@@ -244,7 +236,7 @@ async def park(tx: Transaction, waiting: Iterable[Backlog]) -> None:
             to_micros(backlog.until),
         )
         if not joined:
-            await tx.insert("backlog", _BACKLOG_TYPES, [_backlog_row(backlog, tx.now + RECHECK)])
+            await tx.insert("backlog", _BACKLOG_NAMES, [_backlog_row(backlog, tx.now + RECHECK)])
 
 
 async def wake(tx: Transaction, ids: Iterable[int]) -> None:

@@ -39,7 +39,7 @@ async def _latest_rows(tx: Transaction, names: Sequence[str], keys: Sequence[Seq
     phases = ", ".join(f"({phase.value})" for phase in Phase)
     ages = await tx.fetch(
         f"""
-        WITH k ({", ".join(names)}) AS (VALUES {", ".join(f"({_marks(key, args)})" for key in keys)}),
+        WITH k ({", ".join(names)}) AS (VALUES {args.rows(keys)}),
              p (phase) AS (VALUES {phases})
         SELECT {", ".join(f"k.{name}" for name in names)}, p.phase,
                (SELECT max(a.created_at) FROM action a WHERE {_same("a", names)} AND a.phase = p.phase) AS created_at

@@ -71,7 +71,7 @@ async def lock(tx: Transaction, runs: Sequence[RunId]) -> list[RunId]:
     # CROSS JOIN: SQLite keeps its order. To have them in order it would rather read all runs there are.
     rows = await tx.fetch(
         f"""
-        WITH k (project, domain, name) AS (VALUES {_keys(runs, args)})
+        WITH k (project, domain, name) AS (VALUES {args.rows(run.names for run in runs)})
         SELECT r.project, r.domain, r.name
           FROM k CROSS JOIN run r
          WHERE r.project = k.project AND r.domain = k.domain AND r.name = k.name AND r.pruned_at IS NULL
@@ -88,7 +88,7 @@ async def reasons(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Kept
     cases = " ".join(f"WHEN {condition} THEN '{kept}'" for kept, condition in _REASONS.items())
     rows = await tx.fetch(
         f"""
-        WITH k (project, domain, run) AS (VALUES {_keys(runs, args)})
+        WITH k (project, domain, run) AS (VALUES {args.rows(run.names for run in runs)})
         SELECT k.project, k.domain, k.run, CASE {cases} END AS kept FROM k
         """,
         *args.values,
@@ -102,7 +102,7 @@ async def count_actions(tx: Transaction, runs: Sequence[RunId]) -> int:
     args = Arguments()
     rows = await tx.fetch(
         f"""
-        WITH k (project, domain, run) AS (VALUES {_keys(runs, args)})
+        WITH k (project, domain, run) AS (VALUES {args.rows(run.names for run in runs)})
         SELECT (SELECT count(*) FROM action a WHERE a.project = k.project AND a.domain = k.domain AND a.run = k.run)
                AS actions
           FROM k
@@ -116,19 +116,18 @@ async def mark(tx: Transaction, runs: Sequence[RunId]) -> None:
     """The runs, which are locked, are in no list from now on, and no longer need what they have read of others."""
     if not runs:
         return
-    keys = [(run.project, run.domain, run.name) for run in runs]
     await tx.update(
         """
         UPDATE run SET pruned_at = $4, inputs = NULL, request_id = NULL
          WHERE project = $1 AND domain = $2 AND name = $3
         """,
-        [(*key, to_micros(tx.now)) for key in keys],
+        [(*run.names, to_micros(tx.now)) for run in runs],
     )
     args = Arguments()
     root = args.add(ROOT_ACTION)
     roots = await tx.fetch(
         f"""
-        WITH k (project, domain, run) AS (VALUES {_keys(runs, args)})
+        WITH k (project, domain, run) AS (VALUES {args.rows(run.names for run in runs)})
         DELETE FROM action WHERE (project, domain, run, name) IN (SELECT project, domain, run, {root} FROM k)
         RETURNING spec_digest
         """,
@@ -137,7 +136,3 @@ async def mark(tx: Transaction, runs: Sequence[RunId]) -> None:
     await buried_specs.bury(tx, {row["spec_digest"] for row in roots})
     await run_needs.forget(tx, runs)
     tx.changed(PRUNED, RUNS, *(run_topic(run) for run in runs))
-
-
-def _keys(runs: Sequence[RunId], args: Arguments) -> str:
-    return ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)

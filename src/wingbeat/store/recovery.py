@@ -42,9 +42,7 @@ async def names(tx: Transaction, run: RunId, wanted: Collection[str]) -> set[str
     rows = await tx.fetch(
         "SELECT name FROM action"
         f" WHERE project = $1 AND domain = $2 AND run = $3 AND name IN ({placeholders(4, len(wanted))})",
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
         *wanted,
     )
     return {row["name"] for row in rows}
@@ -53,8 +51,7 @@ async def names(tx: Transaction, run: RunId, wanted: Collection[str]) -> set[str
 async def copy(tx: Transaction, source: RunId, root: Action, *, besides: Sequence[str]) -> None:
     """All that is finished well in `source` is recovered in the run of `root`, but for the actions named."""
     target = root.id.run
-    target_key = (target.project, target.domain, target.name, to_micros(tx.now))
-    source_key = (source.project, source.domain, source.name)
+    target_key = (*target.names, to_micros(tx.now))
     columns = ", ".join(_RECOVERED.get(name, f"a.{name}") for name in NAMES)
     await tx.execute(
         f"""
@@ -63,12 +60,12 @@ async def copy(tx: Transaction, source: RunId, root: Action, *, besides: Sequenc
          WHERE {_OF_SOURCE} AND {_FINISHED} AND a.name NOT IN ({placeholders(10, len(besides))})
         """,
         *target_key,
-        *source_key,
+        *source.names,
         root.source,
         root.created_by_subject,
         *besides,
     )
-    await _copy_attempts(tx, *target_key, *source_key)
+    await _copy_attempts(tx, *target_key, *source.names)
     await _record(tx, *target_key, f"recovered from run {source.name}")
     tx.changed(RUNS, run_topic(target))
 

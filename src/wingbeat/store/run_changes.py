@@ -37,9 +37,7 @@ async def page(tx: Transaction, *, since: datetime, after: RunChange | None) -> 
          LIMIT $5
         """,
         after.at if after else to_micros(since),
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
         PAGE,
     )
     return [
@@ -58,7 +56,7 @@ async def find_many(tx: Transaction, runs: Sequence[RunId]) -> Sequence[Listed]:
     if not runs:
         return []
     args = Arguments()
-    keys = ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
+    keys = args.rows(run.names for run in runs)
     # CROSS JOIN: SQLite keeps its order, and asks the index for each run.
     rows = await tx.fetch(
         f"""

@@ -43,9 +43,7 @@ async def add(tx: Transaction, run: RunId, source: RunId, *, until: Until = Unti
         f"""
         SELECT name FROM run WHERE project = $1 AND domain = $2 AND name = $3 AND pruned_at IS NULL{tx.for_share}
         """,
-        source.project,
-        source.domain,
-        source.name,
+        *source.names,
     )
     if found is None:
         return False
@@ -55,12 +53,8 @@ async def add(tx: Transaction, run: RunId, source: RunId, *, until: Until = Unti
             ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET kept_until = excluded.kept_until
          WHERE run_need.kept_until < excluded.kept_until
         """,
-        source.project,
-        source.domain,
-        source.name,
-        run.project,
-        run.domain,
-        run.name,
+        *source.names,
+        *run.names,
         until,
     )
     return True
@@ -89,9 +83,7 @@ async def sources(tx: Transaction, run: RunId) -> list[RunId]:
          WHERE project = $1 AND domain = $2 AND run = $3
          ORDER BY source_project, source_domain, source_run LIMIT {MOST_SOURCES}
         """,
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
     )
     return [RunId(row["source_project"], row["source_domain"], row["source_run"]) for row in rows]
 
@@ -100,7 +92,7 @@ async def forget(tx: Transaction, runs: Iterable[RunId]) -> None:
     """They need nothing any more."""
     await tx.update(
         "DELETE FROM run_need WHERE project = $1 AND domain = $2 AND run = $3",
-        [(run.project, run.domain, run.name) for run in runs],
+        [run.names for run in runs],
     )
 
 
@@ -110,10 +102,7 @@ async def _with_directories(tx: Transaction, places: Mapping[str, RunId]) -> set
     pairs = list(places.items())
     for first in range(0, len(pairs), _CHUNK):
         args = Arguments()
-        values = ", ".join(
-            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)}, {args.add(directory)})"
-            for directory, run in pairs[first : first + _CHUNK]
-        )
+        values = args.rows((*run.names, directory) for directory, run in pairs[first : first + _CHUNK])
         rows = await tx.fetch(
             f"""
             WITH k (project, domain, name, directory) AS (VALUES {values})

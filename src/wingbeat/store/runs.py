@@ -20,26 +20,26 @@ Within = Scope | TaskName | TaskId | TriggerName
 MAX_NAMES = 1000
 """Names in one statement: three parameters each, of which databases take some tens of thousands."""
 
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "name": "text",
-    "run_spec": "bytea",
-    "inputs": "bytea",
-    "input_uri": "text",
-    "output_base": "text",
-    "kickoff_arg": "text",
-    "start_time": "bigint",
-    "slot": "bigint",
-    "created_by": "bytea",
-    "request_id": "text",
-    "priority": "bigint",
-    "lane": "text",
-    "not_honoured": "text",
-    "created_at": "bigint",
-    "action_limit": "bigint",
-}
-_LABEL_TYPES = {"project": "text", "domain": "text", "run": "text", "key": "text", "value": "text"}
+_NAMES = (
+    "project",
+    "domain",
+    "name",
+    "run_spec",
+    "inputs",
+    "input_uri",
+    "output_base",
+    "kickoff_arg",
+    "start_time",
+    "slot",
+    "created_by",
+    "request_id",
+    "priority",
+    "lane",
+    "not_honoured",
+    "created_at",
+    "action_limit",
+)
+_LABEL_NAMES = ("project", "domain", "run", "key", "value")
 _LABEL = (
     "SELECT l.value FROM run_label l"
     " WHERE l.project = a.project AND l.domain = a.domain AND l.run = a.run AND l.key = {key}"
@@ -75,16 +75,16 @@ class Listed:
 
 async def insert(tx: Transaction, runs: Sequence[Run]) -> None:
     """Raises Conflict for a taken name."""
-    await tx.insert("run", _TYPES, [_values(run) for run in runs])
+    await tx.insert("run", _NAMES, [_values(run) for run in runs])
     await _insert_labels(tx, runs)
     await _note_inputs(tx, runs)
 
 
 async def insert_if_free(tx: Transaction, run: Run) -> bool:
     """Whether it was inserted: neither its name nor its request id was taken, not even at this very moment."""
-    marks = ", ".join(f"${number}" for number in range(1, len(_TYPES) + 1))
+    marks = ", ".join(f"${number}" for number in range(1, len(_NAMES) + 1))
     inserted = await tx.execute(
-        f"INSERT INTO run ({', '.join(_TYPES)}) VALUES ({marks}) ON CONFLICT DO NOTHING", *_values(run)
+        f"INSERT INTO run ({', '.join(_NAMES)}) VALUES ({marks}) ON CONFLICT DO NOTHING", *_values(run)
     )
     if inserted:
         await _insert_labels(tx, [run])
@@ -93,7 +93,7 @@ async def insert_if_free(tx: Transaction, run: Run) -> bool:
 
 
 async def find(tx: Transaction, run: RunId) -> Run | None:
-    columns = ", ".join(f"r.{name}" for name in _TYPES)
+    columns = ", ".join(f"r.{name}" for name in _NAMES)
     row = await tx.fetchrow(
         f"""
         SELECT {columns}, a.task_project, a.task_domain, a.task_name, a.task_version, a.task_type, a.short_name,
@@ -103,18 +103,14 @@ async def find(tx: Transaction, run: RunId) -> Run | None:
           FROM run r JOIN action a ON {_ROOT}
          WHERE r.project = $1 AND r.domain = $2 AND r.name = $3
         """,
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
     )
     return None if row is None else _run(row, (await labels_of(tx, [run])).get(run, {}))
 
 
 async def run_spec(tx: Transaction, run: RunId) -> bytes | None:
     """The serialized RunSpec alone: inputs can be large."""
-    row = await tx.fetchrow(
-        "SELECT run_spec FROM run WHERE project = $1 AND domain = $2 AND name = $3", run.project, run.domain, run.name
-    )
+    row = await tx.fetchrow("SELECT run_spec FROM run WHERE project = $1 AND domain = $2 AND name = $3", *run.names)
     return None if row is None else row["run_spec"]
 
 
@@ -139,9 +135,10 @@ async def taken(tx: Transaction, names: Sequence[RunId]) -> set[RunId]:
     found: set[RunId] = set()
     for first in range(0, len(names), MAX_NAMES):
         args = Arguments()
+        keys = args.rows(run.names for run in names[first : first + MAX_NAMES])
         rows = await tx.fetch(
             f"""
-            WITH k (project, domain, name) AS (VALUES {_keys(names[first : first + MAX_NAMES], args)})
+            WITH k (project, domain, name) AS (VALUES {keys})
             SELECT r.project, r.domain, r.name
               FROM k CROSS JOIN run r
              WHERE r.project = k.project AND r.domain = k.domain AND r.name = k.name
@@ -214,7 +211,7 @@ async def _insert_labels(tx: Transaction, runs: Sequence[Run]) -> None:
     rows = [
         (run.id.project, run.id.domain, run.id.name, key, value) for run in runs for key, value in run.labels.items()
     ]
-    await tx.insert("run_label", _LABEL_TYPES, rows)
+    await tx.insert("run_label", _LABEL_NAMES, rows)
 
 
 async def labels_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Mapping[str, str]]:
@@ -223,7 +220,7 @@ async def labels_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Ma
     args = Arguments()
     rows = await tx.fetch(
         f"""
-        WITH k (project, domain, run) AS (VALUES {_keys(runs, args)})
+        WITH k (project, domain, run) AS (VALUES {args.rows(run.names for run in runs)})
         SELECT l.project, l.domain, l.run, l.key, l.value
           FROM k CROSS JOIN run_label l
          WHERE l.project = k.project AND l.domain = k.domain AND l.run = k.run
@@ -235,10 +232,6 @@ async def labels_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Ma
     for row in rows:
         labels.setdefault(RunId(row["project"], row["domain"], row["run"]), {})[row["key"]] = row["value"]
     return labels
-
-
-def _keys(runs: Sequence[RunId], args: Arguments) -> str:
-    return ", ".join(f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})" for run in runs)
 
 
 def _values(run: Run) -> tuple[Value, ...]:

@@ -10,22 +10,14 @@ from wingbeat.core.ids import ActionId, RunId
 from wingbeat.core.value import Value
 from wingbeat.store.database import Transaction, from_micros, to_micros
 
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "run": "text",
-    "action": "text",
-    "value": "text",
-    "given_by": "text",
-    "given_at": "bigint",
-}
-_COLUMNS = ", ".join(_TYPES)
+_NAMES = ("project", "domain", "run", "action", "value", "given_by", "given_at")
+_COLUMNS = ", ".join(_NAMES)
 
 
 async def insert(tx: Transaction, condition: ActionId, signal: Signal) -> None:
     """Raises Conflict when it was given one already."""
-    row = (*_key(condition), json.dumps(signal.value), signal.by, to_micros(signal.at))
-    await tx.insert("signal", _TYPES, [row])
+    row = (*condition.names, json.dumps(signal.value), signal.by, to_micros(signal.at))
+    await tx.insert("signal", _NAMES, [row])
 
 
 async def find(tx: Transaction, condition: ActionId) -> Signal | None:
@@ -34,7 +26,7 @@ async def find(tx: Transaction, condition: ActionId) -> Signal | None:
         SELECT value, given_by, given_at FROM signal
          WHERE project = $1 AND domain = $2 AND run = $3 AND action = $4
         """,
-        *_key(condition),
+        *condition.names,
     )
     return None if row is None else Signal(json.loads(row["value"]), row["given_by"], from_micros(row["given_at"]))
 
@@ -48,7 +40,7 @@ async def of_children(tx: Transaction, parent: ActionId, *, since: datetime | No
           JOIN signal s ON s.project = a.project AND s.domain = a.domain AND s.run = a.run AND s.action = a.name
          WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.parent = $4 AND a.updated_at >= $5
         """,
-        *_key(parent),
+        *parent.names,
         to_micros(since) if since else 0,
     )
     return {row["action"]: json.loads(row["value"]) for row in rows}
@@ -64,16 +56,8 @@ async def copy(tx: Transaction, source: RunId, target: RunId) -> None:
           JOIN signal s ON s.project = $4 AND s.domain = $5 AND s.run = $6 AND s.action = a.name
          WHERE a.project = $1 AND a.domain = $2 AND a.run = $3 AND a.action_type = $7 AND a.phase = $8
         """,
-        target.project,
-        target.domain,
-        target.name,
-        source.project,
-        source.domain,
-        source.name,
+        *target.names,
+        *source.names,
         ActionType.CONDITION.value,
         Phase.RECOVERED.value,
     )
-
-
-def _key(action: ActionId) -> tuple[str, str, str, str]:
-    return action.run.project, action.run.domain, action.run.name, action.name

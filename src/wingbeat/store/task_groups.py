@@ -61,10 +61,7 @@ async def errors_of(tx: Transaction, runs: Sequence[RunId]) -> Mapping[RunId, Er
     found: dict[RunId, ErrorKind] = {}
     for first in range(0, len(runs), _RUNS):
         args = Arguments()
-        keys = ", ".join(
-            f"({args.add(run.project)}, {args.add(run.domain)}, {args.add(run.name)})"
-            for run in runs[first : first + _RUNS]
-        )
+        keys = args.rows(run.names for run in runs[first : first + _RUNS])
         rows = await tx.fetch(
             f"""
             WITH k (project, domain, run) AS (VALUES {keys})

@@ -11,22 +11,14 @@ from wingbeat.core.timer import Timer, TimerKind
 from wingbeat.store.changes import TIMERS
 from wingbeat.store.database import Row, Transaction, Value, from_micros, maybe_moment, placeholders, to_micros
 
-_TYPES = {
-    "project": "text",
-    "domain": "text",
-    "run": "text",
-    "action": "text",
-    "kind": "text",
-    "attempt": "bigint",
-    "at": "bigint",
-}
-_COLUMNS = ", ".join(_TYPES)
+_NAMES = ("project", "domain", "run", "action", "kind", "attempt", "at")
+_COLUMNS = ", ".join(_NAMES)
 
 
 async def add(tx: Transaction, timers: Sequence[Timer]) -> None:
     """Raises Conflict when there is one of the same kind for the same attempt."""
     if timers:
-        await tx.insert("timer", _TYPES, [_values(timer) for timer in timers])
+        await tx.insert("timer", _NAMES, [_values(timer) for timer in timers])
         tx.changed(TIMERS)
 
 
@@ -56,9 +48,7 @@ async def remove(tx: Transaction, *actions: ActionId) -> None:
     await tx.execute(
         f"DELETE FROM timer WHERE project = $1 AND domain = $2 AND run = $3"
         f" AND action IN ({placeholders(4, len(actions))})",
-        run.project,
-        run.domain,
-        run.name,
+        *run.names,
         *(action.name for action in actions),
     )
 
@@ -85,10 +75,7 @@ async def next_at(tx: Transaction) -> datetime | None:
 def _values(timer: Timer) -> tuple[Value, ...]:
     action = timer.attempt.action
     return (
-        action.run.project,
-        action.run.domain,
-        action.run.name,
-        action.name,
+        *action.names,
         timer.kind.value,
         timer.attempt.number,
         to_micros(timer.at),

@@ -31,23 +31,23 @@ REVISION_COLUMNS = """
 REVISION_TABLES = (
     f"trigger_revision r JOIN {TABLES.replace('trigger_spec t', 'trigger_spec t ON t.trigger_id = r.trigger_id')}"
 )
-_REVISION_TYPES = {
-    "trigger_id": "bigint",
-    "revision": "bigint",
-    "action": "text",
-    "task_version": "text",
-    "active": "boolean",
-    "automation_type": "text",
-    "spec": "bytea",
-    "automation": "bytea",
-    "description": "text",
-    "deployed_by": "text",
-    "updated_by": "text",
-    "deployed_at": "bigint",
-    "updated_at": "bigint",
-    "deleted_at": "bigint",
-    "created_at": "bigint",
-}
+_REVISION_NAMES = (
+    "trigger_id",
+    "revision",
+    "action",
+    "task_version",
+    "active",
+    "automation_type",
+    "spec",
+    "automation",
+    "description",
+    "deployed_by",
+    "updated_by",
+    "deployed_at",
+    "updated_at",
+    "deleted_at",
+    "created_at",
+)
 
 
 async def find(tx: Transaction, name: TriggerName, *, deleted: bool = False) -> Trigger | None:
@@ -146,7 +146,7 @@ async def append_revisions(tx: Transaction, action: RevisionAction, triggers: Se
     """Remember what the triggers are now; a revision is never changed again."""
     now = to_micros(tx.now)
     rows = [(trigger.id, trigger.revision, action, *_state(trigger), now) for trigger in triggers]
-    await tx.insert("trigger_revision", _REVISION_TYPES, rows)
+    await tx.insert("trigger_revision", _REVISION_NAMES, rows)
     for trigger in triggers:
         await upload_uses.note(tx, upload_uses.of_revision(trigger.id, trigger.revision), spoken_of(trigger.spec))
 

@@ -34,8 +34,8 @@ async def note(tx: Transaction, holder: str, paths: Iterable[str]) -> None:
     """The holder speaks of these; saying so again changes nothing."""
     rows = sorted(paths)
     for first in range(0, len(rows), _CHUNK):
-        args = Arguments(holder)
-        values = ", ".join(f"({args.add(path)}, $1)" for path in rows[first : first + _CHUNK])
+        args = Arguments()
+        values = args.rows((path, holder) for path in rows[first : first + _CHUNK])
         await tx.execute(f"INSERT INTO upload_use (path, holder) VALUES {values} ON CONFLICT DO NOTHING", *args.values)
 
 
@@ -54,7 +54,7 @@ async def known_since(tx: Transaction) -> datetime:
 async def used(tx: Transaction, folders: Sequence[str], *, base_uri: str) -> set[str]:
     """Those of the folders that somebody speaks of, or that are the inputs of a run."""
     args = Arguments(f"{base_uri}/{UPLOADS}/", _LAST)
-    values = ", ".join(f"({args.add(folder)})" for folder in folders)
+    values = args.rows((folder,) for folder in folders)
     rows = await tx.fetch(
         f"""
         WITH k (folder) AS (VALUES {values})

@@ -21,9 +21,8 @@ class Delivery:
 
 async def add(tx: Transaction, condition: ActionId) -> None:
     """It is told at once. Raises Conflict when it waits already."""
-    columns = {"project": "text", "domain": "text", "run": "text", "action": "text"}
-    numbers = {"attempts": "bigint", "due_at": "bigint"}
-    await tx.insert("webhook", columns | numbers, [(*_key(condition), 0, to_micros(tx.now))])
+    names = ("project", "domain", "run", "action", "attempts", "due_at")
+    await tx.insert("webhook", names, [(*condition.names, 0, to_micros(tx.now))])
     tx.changed(WEBHOOKS)
 
 
@@ -41,7 +40,7 @@ async def claim(tx: Transaction, limit: int, *, lease: timedelta) -> Sequence[De
     deliveries = [Delivery(_condition(row), row["attempts"] + 1) for row in rows]
     await tx.update(
         f"UPDATE webhook SET attempts = $5, due_at = $6 WHERE {_IS_ACTION}",
-        [(*_key(each.condition), each.attempt, to_micros(tx.now + lease)) for each in deliveries],
+        [(*each.condition.names, each.attempt, to_micros(tx.now + lease)) for each in deliveries],
     )
     return deliveries
 
@@ -50,7 +49,7 @@ async def retry(tx: Transaction, delivery: Delivery, *, at: datetime) -> None:
     """Unless somebody else has tried in the meantime."""
     await tx.execute(
         f"UPDATE webhook SET due_at = $6 WHERE {_IS_ACTION} AND attempts = $5",
-        *_key(delivery.condition),
+        *delivery.condition.names,
         delivery.attempt,
         to_micros(at),
     )
@@ -58,7 +57,7 @@ async def retry(tx: Transaction, delivery: Delivery, *, at: datetime) -> None:
 
 async def remove(tx: Transaction, condition: ActionId) -> bool:
     """Whether it was there."""
-    return await tx.execute(f"DELETE FROM webhook WHERE {_IS_ACTION}", *_key(condition)) > 0
+    return await tx.execute(f"DELETE FROM webhook WHERE {_IS_ACTION}", *condition.names) > 0
 
 
 async def next_at(tx: Transaction) -> datetime | None:
@@ -69,7 +68,3 @@ async def next_at(tx: Transaction) -> datetime | None:
 
 def _condition(row: Row) -> ActionId:
     return ActionId(RunId(row["project"], row["domain"], row["run"]), row["action"])
-
-
-def _key(action: ActionId) -> tuple[str, str, str, str]:
-    return action.run.project, action.run.domain, action.run.name, action.name
