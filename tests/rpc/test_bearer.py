@@ -30,7 +30,7 @@ from wingbeat.rpc.identity import MAX_SUBJECT, by_header
 from wingbeat.rpc.identity_service import Identity
 from wingbeat.rpc.run_tokens import LIFETIME, RunTokens, is_of_run
 from wingbeat.rpc.signing_keys import FLOOR_SECONDS, MAX_AGE_SECONDS, KeyOfFile, KeysOfUrl, download
-from wingbeat.rpc.tokens import Demands, Tokens
+from wingbeat.rpc.tokens import REMEMBERED_FOR, Demands, Tokens
 from wingbeat.rpc.transport import STRANGERS_BYTES
 from wingbeat.telemetry import Metrics
 
@@ -225,6 +225,21 @@ async def test_keys_that_are_withdrawn_do_not_hold_for_ever(server: KeyServer) -
     while await server.keys.find("k1") is not None:
         await asyncio.sleep(0.001)
     assert server.asked == 2
+
+
+async def test_a_token_does_not_outlive_the_key_that_has_signed_it(server: KeyServer) -> None:
+    later = timedelta()
+    tokens = Tokens(DEMANDS, server.keys, lambda: now() + later)
+    shown = token(exp=now() + timedelta(days=1))
+    assert await tokens.subject(shown) == "ada"
+    server.document = jwks(k2=OTHER)
+    server.steady += MAX_AGE_SECONDS
+    while await server.keys.find("k1") is not None:
+        await asyncio.sleep(0.001)
+    assert await tokens.subject(shown) == "ada"
+    later = REMEMBERED_FOR
+    with pytest.raises(Unauthenticated, match="has no key 'k1'"):
+        await tokens.subject(shown)
 
 
 @pytest.mark.parametrize("document", [None, b"", b"[]", b"{}", b'{"keys": []}', b"<html>"])

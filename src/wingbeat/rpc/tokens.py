@@ -19,7 +19,9 @@ from wingbeat.rpc.signing_keys import SigningKeys
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those with a private key. With a shared secret, or none, whoever knows the public key could sign."""
 REMEMBERED = 4096
-"""Tokens that were found right and need not be checked again while they are in force."""
+"""Tokens that were found right and need not be checked again for a while."""
+REMEMBERED_FOR = timedelta(minutes=5)
+"""Then the key counts again that has signed it: its issuer may have withdrawn it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Tokens:
         return subject.strip()
 
     def _remember(self, digest: bytes, subject: str, claims: Mapping[str, Any]) -> None:
-        until = int(claims["exp"]) + self._demands.leeway.total_seconds()
+        now = self._clock().timestamp()
+        until = min(int(claims["exp"]) + self._demands.leeway.total_seconds(), now + REMEMBERED_FOR.total_seconds())
         self._known[digest] = (subject, until)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
