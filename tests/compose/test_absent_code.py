@@ -125,6 +125,21 @@ def test_a_function_that_cannot_be_imported_is_an_error_at_activate(world: World
         world.manager.activate("t")
 
 
+async def test_a_trigger_is_looked_into_and_switched_without_its_code(world: World) -> None:
+    world.active("0 * * * *", poll_fn=lambda: {"n": 1}, inputs={"unwritable": object()})
+    other, before = stranger(world), activation(world)["config_json"]
+    other.pause("t")
+    assert activation(world)["status"] == "disabled"
+    other.resume("t")
+    assert [slot.at for slot in other.preview("t", 1)] == [T0 + 60 * MINUTE]
+    assert activation(world)["config_json"] == before
+    assert other.backfill("t", T0 - 60 * MINUTE, T0) == [T0 - 60 * MINUTE]
+    world.clock.forward(60 * MINUTE)
+    assert await other.tick() == 0
+    await world.manager.tick()
+    assert sorted(filter(None, world.runs.slots)) == [T0 - 60 * MINUTE, T0 + 60 * MINUTE]
+
+
 async def test_a_function_of_another_program_is_left_to_it(world: World) -> None:
     world.active("0 * * * *", poll_fn=lambda: {"n": 1})
     other = TriggerManager(Namespace(), world.store, runner=world.runs)

@@ -23,7 +23,7 @@ from wingbeat.compose.firing.leases import Leases
 from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
 from wingbeat.compose.firing.scheduler import Scheduler
 from wingbeat.compose.firing.schedules import firing_of
-from wingbeat.compose.firing.stored_definitions import Definitions, encode
+from wingbeat.compose.firing.stored_definitions import Definitions, encode, stored
 from wingbeat.compose.initiators import run_initiator
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.registry import Namespace
@@ -125,7 +125,8 @@ class TriggerManager:
 
     def resume(self, name: str) -> None:
         """Activate it as it was. What came due meanwhile does not fire. Raises KeyError."""
-        self.store.activate(self._stored(self._known(name)))
+        if not self.store.resume(name):
+            raise _never_activated(name)
         self._nudge()
 
     async def fire(self, name: str, payload: Mapping[str, Any] | None = None) -> Any:
@@ -209,7 +210,7 @@ class TriggerManager:
         now = self._time()
         if activation is None:
             activation = _as_if_active(self.namespace.get_trigger(name).definition, now)
-        return upcoming(firing_of(activation, self._stored(activation)), now, n)
+        return upcoming(firing_of(activation, stored(activation)), now, n)
 
     def backfill(self, name: str, begin: datetime, end: datetime) -> Sequence[datetime]:
         """Run it for the slots in [begin, end) that have not fired, `max_instances` at a time; returns them.
@@ -217,7 +218,7 @@ class TriggerManager:
         `start`, or `tick`, carries them out. Raises KeyError, InvalidArgument and FailedPrecondition.
         """
         activation, initiator = self._known(name), run_initiator.get()
-        definition = self._stored(activation)
+        definition = stored(activation)
         slots = self.store.file.write(
             lambda tx: backfills.plan(tx, activation, definition, begin=begin, end=end, by=initiator)
         )
@@ -258,7 +259,7 @@ class TriggerManager:
     def _known(self, name: str) -> Activation:
         found = self.store.file.read(lambda tx: activations.get(tx, name))
         if found is None:
-            raise KeyError(f"Trigger {name!r} was never activated")
+            raise _never_activated(name)
         return found
 
     async def _status_of(self, run_id: str) -> str | None:
@@ -318,6 +319,10 @@ def _as_if_active(definition: TriggerDef, now: datetime) -> Activation:
         line_json=None,
         cursor_json=None,
     )
+
+
+def _never_activated(name: str) -> KeyError:
+    return KeyError(f"Trigger {name!r} was never activated")
 
 
 def _is_due(moment: datetime | None, now: datetime) -> bool:

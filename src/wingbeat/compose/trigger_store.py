@@ -60,6 +60,14 @@ class TriggerStore:
         parts = (definitions[start : start + MOST_AT_ONCE] for start in starts)
         return [active for part in parts for active in self.file.write(partial(activate, some=part))]
 
+    def resume(self, name: str) -> bool:
+        """Activate a trigger again as it is stored, without its code; False when it was never activated.
+
+        Raises ValueError for what another program has broken.
+        """
+        by = run_initiator.get()
+        return self.file.write(lambda tx: activating.resume(tx, name, by=by))
+
     def deactivate(self, name: str) -> None:
         """Slots from now on do not fire. Nothing happens to one that is unknown, or inactive already."""
         by = run_initiator.get()

@@ -26,17 +26,16 @@ def activate(tx: Transaction, definition: TriggerDef, *, keep_disabled: bool, by
     before = activations.get(tx, definition.name)
     if before is not None and not before.active and keep_disabled:
         return False
-    config = encode(definition)
-    if before is not None and before.active and _same(before, definition, config):
-        if by is not None:
-            activations.sign(tx, definition.name, by=by, now=tx.now)
-        return True
-    resumed = before is not None and not before.active
-    activations.put(tx, _activated(tx, before, definition, config), last_checked_at=tx.now if resumed else None)
-    if by is not None or before is None or resumed:
-        activations.sign(tx, definition.name, by=by, now=tx.now)
-    activations.remember(tx, definition.name, "activate" if before is None or resumed else "change", by=by, now=tx.now)
+    _activate(tx, before, definition, encode(definition), by=by)
     return True
+
+
+def resume(tx: Transaction, name: str, *, by: str | None) -> bool:
+    """Activate it again as it is stored; False when it is not. Raises ValueError for what somebody else wrote there."""
+    before = activations.get(tx, name)
+    if before is not None:
+        _activate(tx, before, stored(before), before.config_json, by=by)
+    return before is not None
 
 
 def deactivate(tx: Transaction, name: str, *, by: str | None) -> None:
@@ -52,6 +51,20 @@ def deactivate(tx: Transaction, name: str, *, by: str | None) -> None:
         activations.remember(tx, name, "deactivate", by=by, now=tx.now)
     if before.active or by is not None:
         activations.sign(tx, name, by=by, now=tx.now)
+
+
+def _activate(
+    tx: Transaction, before: Activation | None, definition: TriggerDef, config: str, *, by: str | None
+) -> None:
+    if before is not None and before.active and _same(before, definition, config):
+        if by is not None:
+            activations.sign(tx, definition.name, by=by, now=tx.now)
+        return
+    resumed = before is not None and not before.active
+    activations.put(tx, _activated(tx, before, definition, config), last_checked_at=tx.now if resumed else None)
+    if by is not None or before is None or resumed:
+        activations.sign(tx, definition.name, by=by, now=tx.now)
+    activations.remember(tx, definition.name, "activate" if before is None or resumed else "change", by=by, now=tx.now)
 
 
 def _same(before: Activation, definition: TriggerDef, config: str) -> bool:
