@@ -79,7 +79,7 @@ def bare() -> Measured:
     ):
         connection.executescript(TABLES)
         return {
-            "commit": rate(lambda: commit(connection, ("UPDATE last SET run = ?", ("x",)))),
+            "commit": rate(lambda: commit(connection, ("UPDATE last SET run = ?", (str(uuid4()),)))),
             "fire": rate(lambda: bare_fire(connection, str(uuid4()))),
         }
 

@@ -277,9 +277,12 @@ class TriggerManager:
 
     def _warn_of_changes(self) -> None:
         """Here nobody waits for it, however many triggers there are."""
-        for name, definition in list(self.namespace.definitions.items()):
+        definitions = self.namespace.definitions
+        if len(definitions) == len(self._activated_here):
+            return
+        for name in tuple(definitions):
             stored = None if name in self._activated_here else self.store.get_activation(name)
-            if stored and stored["status"] == "active" and stored["config_json"] != encode(definition):
+            if stored and stored["status"] == "active" and stored["config_json"] != encode(definitions[name]):
                 _log.warning(
                     "trigger %r was changed in code since it was activated: it fires as before until activate(%r)",
                     name,
