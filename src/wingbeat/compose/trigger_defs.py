@@ -217,19 +217,19 @@ _POLICY_FIELDS = (
     "payload", "timezone", "misfire", "grace", "overlap", "max_instances",
     "retries", "timeout", "jitter", "start", "end", "inputs",
 )  # fmt: skip
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "trigger_type": tuple(TriggerKind),
+    "misfire": tuple(Misfire),
+    "overlap": tuple(Overlapping),
+}
 _DEFAULTS = {field.name: field.default for field in fields(TriggerDef)}
 
 
 def _check_words(definition: TriggerDef) -> None:
     if not definition.name:
         raise ValueError(f"a trigger of {definition.dag_nsref!r} has an empty name: give it one")
-    words: tuple[tuple[str, type[StrEnum]], ...] = (
-        ("trigger_type", TriggerKind),
-        ("misfire", Misfire),
-        ("overlap", Overlapping),
-    )
-    for field, known in words:
-        if (word := getattr(definition, field)) not in tuple(known):
+    for field, known in _WORDS.items():
+        if (word := getattr(definition, field)) not in known:
             raise _wrong(definition.name, f"{field} is {word!r}: use {', '.join(known)}")
 
 

@@ -45,12 +45,16 @@ def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
     """
     found, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
     if live is not None:
-        found = replace(found, payload=live.payload, inputs=live.inputs)
-        if found.poll_fn is not None or local:
-            return replace(found, poll_fn=live.poll_fn or found.poll_fn)
+        asks = found.poll_fn is not None or local is not None
+        poll_fn = (live.poll_fn or found.poll_fn) if asks else None
+        return _with(found, payload=live.payload, inputs=live.inputs, poll_fn=poll_fn)
     if local:
         raise Elsewhere(f"trigger {activation.name!r}: poll_fn {local} is defined in another program, not here")
     return found
+
+
+def _with(found: TriggerDef, **said: Any) -> TriggerDef:
+    return found if all(getattr(found, name) is value for name, value in said.items()) else replace(found, **said)
 
 
 class Definitions:
