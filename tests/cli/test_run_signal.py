@@ -192,7 +192,18 @@ async def test_a_prompt_moves_nothing_on_the_terminal(site: Site) -> None:
     async with connected(Target(site.url, "p", "development")) as api:
         actions = {each.id.name: each for each in await run_calls.actions(api, "r")}
         tree = run_reading.tree(list(actions.values()), await Asked(api).of(actions))
-    assert run_questions.questions(tree)[0].line.startswith("waits for a [2Kb c: Which BOOLEAN?  (answer")
+    told = "waits for a [2Kb c: Which BOOLEAN?  (answer: wingbeat run signal r c1 yes)"
+    assert [question.line for question in run_questions.questions(tree)] == [told]
+    for command in ("show", "tree"):
+        assert "\x1b" not in (await site.wingbeat("run", command, "r")).out
+
+
+async def test_a_command_to_copy_is_one_command(site: Site) -> None:
+    await ask(site, "c1", "ok; rm -r x")
+    async with connected(Target(site.url, "p", "development")) as api:
+        actions = {each.id.name: each for each in await run_calls.actions(api, "r")}
+        tree = run_reading.tree(list(actions.values()), await Asked(api).of(actions))
+    assert "(answer: wingbeat run signal r 'ok; rm -r x' yes)" in run_questions.questions(tree)[0].line
 
 
 def test_of_many_questions_some_are_told() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from wingbeat.cli.plain import json_text
+from wingbeat.cli.plain import json_text, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -54,7 +54,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell, styled(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell), styled(cell)) for cell in row))
     show(table)
 
 
@@ -66,7 +66,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(Column(style="bold", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for name, value in facts:
         if value:
-            table.add_row(Text(name), Text(value, styled(value)))
+            table.add_row(Text(name), Text(printable(value), styled(value)))
     show(table)
 
 

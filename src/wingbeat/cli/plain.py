@@ -7,12 +7,21 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 _MINUTE, _HOUR = 60, 3600
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " ") | {
+    ord(each): each for each in "\n\t"
+}
+"""What moves a terminal's cursor, or the direction of what is read there."""
 
 
 def say(text: str) -> None:
     """On standard output, at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """What a task or a caller has written, for a terminal: it says something there and does nothing."""
+    return text.translate(_CONTROLS)
 
 
 def json_text(document: object) -> str:

@@ -1,5 +1,6 @@
 """What a run that is watched asks of people, and how they answer: its conditions that wait for their values."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from flyteidl2.workflow import run_definition_pb2 as pb
 
 from wingbeat.cli import run_calls
 from wingbeat.cli.client import Api
+from wingbeat.cli.plain import printable
 from wingbeat.cli.run_documents import ActionNode, RunTree
 from wingbeat.core.action import Phase
 
@@ -43,7 +45,8 @@ def questions(tree: RunTree) -> list[Question]:
     """Of all conditions that wait, in the order of the tree."""
     waiting = [node for node in nodes(tree.root) if node.prompt is not None]
     named = Counter(node.task for node in waiting)
-    return [_question(tree.run.name, node, node.task if named[node.task] == 1 else node.name) for node in waiting]
+    clear = {name for name, count in named.items() if count == 1 and name == printable(name)}
+    return [_question(tree.run.name, node, node.task if node.task in clear else node.name) for node in waiting]
 
 
 def lines(asked: list[Question]) -> list[str]:
@@ -62,11 +65,9 @@ def nodes(node: ActionNode) -> Iterator[ActionNode]:
 def _question(run: str, node: ActionNode, name: str) -> Question:
     value = EXAMPLES.get(node.value_type or "", node.value_type or "VALUE")
     said = f"{node.task}: {node.prompt}" if node.prompt else node.task
-    # A task may say anything, also what moves the cursor of a terminal.
-    prompt = "".join(each if each.isprintable() else " " for each in said)
-    return Question(
-        node.name, f"waits for {' '.join(prompt.split())}  (answer: wingbeat run signal {run} {name} {value})"
-    )
+    # A task chooses the name, and somebody will copy the command.
+    answer = shlex.join(["wingbeat", "run", "signal", run, name, value])
+    return Question(node.name, f"waits for {' '.join(printable(said).split())}  (answer: {answer})")
 
 
 def _waits(action: pb.Action) -> bool:

@@ -18,7 +18,7 @@ def drawn(tree: RunTree, *, now: datetime) -> Tree:
 
 
 def label(node: ActionNode) -> str:
-    return f"{node.name} {node.task}".rstrip()
+    return plain.printable(f"{node.name} {node.task}".rstrip())
 
 
 def lasted(node: ActionNode, *, now: datetime) -> float:
@@ -33,13 +33,13 @@ def _grow(branch: Tree, node: ActionNode, now: datetime) -> None:
     groups: dict[str, Tree] = {}
     for child in node.children:
         if child.group and child.group not in groups:
-            groups[child.group] = own.add(Text(child.group, "italic"))
+            groups[child.group] = own.add(Text(plain.printable(child.group), "italic"))
         _grow(groups[child.group] if child.group else own, child, now)
 
 
 def _line(node: ActionNode, now: datetime) -> Text:
     tries = f" {node.attempts} attempts" if node.attempts > 1 else ""
     took = plain.duration(lasted(node, now=now))
-    prompt = f" {node.prompt}" if node.prompt else ""
+    prompt = f" {plain.printable(node.prompt)}" if node.prompt else ""
     cached = " from the cache" if node.cache == "HIT" else ""
     return Text.assemble(label(node), " ", (node.phase, output.styled(node.phase)), f" {took}{tries}{cached}{prompt}")

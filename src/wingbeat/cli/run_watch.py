@@ -129,6 +129,6 @@ def _tell_changes(tree: RunTree, known: dict[str, str]) -> None:
 async def _explain(api: Api, run: str) -> None:
     shown = run_reading.shown(await run_calls.details(api, run))
     if shown.error:
-        click.echo(shown.error.message)
+        click.echo(plain.printable(shown.error.message))
     elif shown.abort_reason:
-        click.echo(shown.abort_reason)
+        click.echo(plain.printable(shown.abort_reason))
