@@ -48,7 +48,9 @@ def activation(world: World) -> Mapping[str, Any]:
     return found
 
 
-async def test_who_has_no_code_leaves_slots_to_those_who_have_it(world: World) -> None:
+async def test_who_has_no_code_leaves_slots_to_those_who_have_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.active()
     other = stranger(world)
     for _ in range(5):
@@ -57,6 +59,7 @@ async def test_who_has_no_code_leaves_slots_to_those_who_have_it(world: World) -
         await world.manager.tick()
     assert world.runs.slots == [T0 + n * MINUTE for n in range(1, 6)]
     assert errors(world) == []
+    assert caplog.text.count("slots of trigger 't' are left to programs that have its code") == 1
 
 
 async def test_a_slot_that_nobody_can_fire_is_told_of_ever_more_rarely_and_stays_due(world: World) -> None:

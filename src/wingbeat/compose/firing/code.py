@@ -32,6 +32,7 @@ class Code:
     _imports: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     """What went wrong with functions that were imported, or None."""
     _wanted: list[TriggerDef] = field(default_factory=list[TriggerDef])
+    _warned: set[str] = field(default_factory=set[str])
 
     def fireable(self, tx: Transaction, activation: Activation, now: datetime) -> TriggerDef | None:
         """None when it must be left to others. Raises ValueError for a trigger that cannot be understood."""
@@ -43,6 +44,7 @@ class Code:
                 self.absences.pass_over(activation, now + _LONGEST_IMPORT)
                 return None
         except Elsewhere as why:
+            self._warn_once(activation.name, why)
             self.absences.leave(tx, activation, now, why=str(why))
             return None
         return definition
@@ -65,6 +67,11 @@ class Code:
         """Import its function here and now. Raises ValueError when there is none, and what its module raises."""
         definition.polled()
         self._imports[str(definition.poll_fn)] = None
+
+    def _warn_once(self, name: str, why: Elsewhere) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            log.warning("slots of trigger %r are left to programs that have its code: %s", name, why)
 
     def _is_imported(self, definition: TriggerDef) -> bool:
         if not isinstance(definition.poll_fn, GlobalRef):
