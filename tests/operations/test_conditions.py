@@ -3,19 +3,20 @@ from datetime import timedelta
 
 import pytest
 from flyteidl2.actions import actions_service_pb2 as pb
+from flyteidl2.task import run_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from tests.conftest import T0, FakeClock
-from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
+from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task, task_spec
 from wingbeat.core.action import Action, ErrorKind, Failure, Phase, Success
-from wingbeat.core.child import ChildState
+from wingbeat.core.child import ChildState, TaskChild
 from wingbeat.core.condition import ConditionChild, Signal
 from wingbeat.core.ids import ActionId, AttemptId, RunId, Scope
 from wingbeat.core.retry import RetryPolicy
 from wingbeat.core.timer import Timer, TimerKind
 from wingbeat.core.value import Value, ValueType
 from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import actions, conditions, ending, runs, timeouts
+from wingbeat.operations import actions, children, conditions, ending, runs, timeouts
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
@@ -23,11 +24,14 @@ from wingbeat.store import children as stored_children
 from wingbeat.store import events, queue, signals, timers, webhooks
 from wingbeat.store.database import Database
 from wingbeat.wire import children as wire
+from wingbeat.wire import tasks as task_wire
 from wingbeat.wire import values
 
 RUN = RunId(TASK.project, TASK.domain, "r")
 CONDITION = ActionId(RUN, "c1")
 MINUTE = timedelta(minutes=1)
+SPEC = task_wire.encoded(task_spec())
+REF = task_wire.ref(TASK, task_spec(), task_wire.digest(SPEC))
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +114,26 @@ async def test_a_parent_that_asks_again_finds_its_condition_as_it_is(database: D
     with pytest.raises(AlreadyExists):
         await enqueue(database)
     assert (await seen_by_parent(database)).value is True
+
+
+async def test_who_waits_for_a_condition_makes_room_in_a_run_with_a_limit(database: Database) -> None:
+    spec = run_pb2.RunSpec(max_action_concurrency=1).SerializeToString()
+    limited = RunRequest(scope=Scope(TASK.project, TASK.domain), wanted=TASK, name="limited", run_spec=spec)
+    await database.write(lambda tx: runs.create(tx, limited, defaults=DEFAULTS, domains=DOMAINS, fresh_name="x"))
+    run = replace(RUN, name="limited")
+    assert await claimed_names(database) == ["a0"]
+    for name in ("one", "two"):
+        child = TaskChild(ActionId(run, name), "a0", "", "s3://b/i", REF, SPEC, "")
+        await database.write(lambda tx, child=child: children.enqueue(tx, child))
+    assert await claimed_names(database) == ["one"]
+    asked = replace(condition_child(), id=ActionId(run, CONDITION.name), parent="one")
+    await enqueue(database, asked)
+    assert await claimed_names(database) == ["two"]
+
+
+async def claimed_names(database: Database) -> list[str]:
+    claims = await database.write(lambda tx: actions.claim(tx, "n1", 9))
+    return [claim.id.action.name for claim in claims]
 
 
 async def test_conditions_need_a_parent_that_lives(database: Database, root: Claim) -> None:

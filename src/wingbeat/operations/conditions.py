@@ -37,7 +37,9 @@ async def enqueue(tx: Transaction, child: ConditionChild) -> None:
     await actions.insert(tx, [replace(paused, value_type=child.value_type)])
     attempt = AttemptId(child.id, 1)
     await record(tx, attempt, Phase.PAUSED, tx.now)
-    await queue.add(tx, [Entry(attempt, PRIORITY, NO_LANE, None, queue.NEVER, parent=child.parent)])
+    _, limit = await queue.terms_of_run(tx, child.id.run)
+    waits = Entry(attempt, PRIORITY, NO_LANE, None, queue.NEVER, parent=child.parent, action_limit=limit)
+    await queue.add(tx, [waits])
     if child.timeout is not None:
         await timers.add(tx, [Timer(attempt, TimerKind.CONDITION, tx.now + child.timeout)])
     if child.notifies:

@@ -95,7 +95,7 @@ async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
             entry.node,
             entry.token,
             entry.action_limit,
-            not new and entry.action_limit > 0,
+            not new and entry.action_limit > 0 and entry.available_at < NEVER,
         )
         for entry in entries
     ]
