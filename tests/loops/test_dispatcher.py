@@ -9,15 +9,18 @@ from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode, blobs_in
 from tests.queued_runs import attempt_key, enqueue, root, root_of, task_spec
 from wingbeat.blobs.store import Blobs
-from wingbeat.core.action import Phase
+from wingbeat.core.action import Action, Phase
+from wingbeat.core.ids import AttemptId
 from wingbeat.core.launch import ExitReason, Launch
 from wingbeat.core.retry import SYSTEM_RETRIES
 from wingbeat.errors import Unavailable
 from wingbeat.loops import launches
 from wingbeat.loops.dispatcher import Dispatcher
-from wingbeat.operations import ending
+from wingbeat.operations import actions, caching, ending
 from wingbeat.store import actions as stored
-from wingbeat.store.database import Database
+from wingbeat.store import events
+from wingbeat.store.database import Database, Transaction
+from wingbeat.store.queue import Entry
 
 INPUTS = "s3://wingbeat/p/development/{}/inputs/inputs.pb"
 
@@ -70,6 +73,34 @@ async def test_a_node_takes_no_more_than_it_has_slots_for(
         await database.write(lambda tx: ending.abort(tx, root_of(done), "enough"))
         await node.dispatcher.tick()
         assert len(executor.launches) == 3
+
+
+async def test_an_action_that_cannot_be_claimed_holds_up_no_other(
+    database: Database, executor: FakeExecutor, blobs: Blobs, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1", "r2", "r3"))
+    begin = caching.serve
+
+    async def broken(tx: Transaction, action: Action, entry: Entry) -> Action | None:
+        if action.id == root_of("r2"):
+            raise ValueError("no")
+        return await begin(tx, action, entry)
+
+    monkeypatch.setattr(caching, "serve", broken)
+    async with OneNode(database, executor, blobs, slots=4) as node:
+        with pytest.raises(ValueError, match="no"):
+            await node.dispatcher.tick()
+        for _ in range(2):
+            await node.dispatcher.tick()
+        assert sorted(executor.launches) == [attempt_key("r1"), attempt_key("r3")]
+        said = await database.read(lambda tx: events.said(tx, AttemptId(root_of("r2"), 1), after=0))
+        assert [each.change.message for each in said] == [
+            "the action cannot be claimed (ValueError): the server's log says why"
+        ]
+        monkeypatch.undo()
+        clock.forward(actions.PUT_OFF)
+        await node.dispatcher.tick()
+        assert attempt_key("r2") in executor.launches
 
 
 async def test_wakes_when_the_next_action_may_be_claimed(

@@ -25,6 +25,7 @@ from wingbeat.operations.actions import NO_RETRIES, Claim
 from wingbeat.store import claims, queue
 from wingbeat.store.changes import QUEUE
 from wingbeat.store.database import Database, Transaction
+from wingbeat.store.queue import Held
 from wingbeat.wire.launch import BAD_SPEC, LaunchSettings, launch_of, missing_bundle
 from wingbeat.wire.outcome import START_FAILED
 
@@ -94,7 +95,7 @@ class Dispatcher:
             # The executor may be another one than before: what is not running yet is asked for again.
             self._replays = self._statuses.replays
             self._launched.clear()
-        found = await self._database.write(self._claim)
+        found = await self._claimed()
         for claim in found.new:
             self._launches.add(key_of(claim.id), self._begin(claim))
         for claim in found.left:
@@ -108,6 +109,39 @@ class Dispatcher:
         """Launch no more. What may have reached the executor is asked for again at the next start."""
         await self._launches.stop()
 
+    async def _claimed(self) -> _Round:
+        """Raises what claiming raises; by the next round the one that cannot be claimed holds up no other."""
+        try:
+            return await self._database.write(self._claim)
+        except Unavailable:
+            raise
+        except Exception:
+            await self._put_off_culprit()
+            raise
+
+    async def _put_off_culprit(self) -> None:
+        """The others are this node's then, and launched by the next round."""
+        for _ in range(await self._database.read(self._free)):
+            try:
+                await self._database.write(lambda tx: actions.claim(tx, self._node, 1, lanes=self._lanes))
+            except Unavailable:
+                raise
+            except Exception as error:
+                log.exception("an action cannot be claimed")
+                await self._put_off(f"the action cannot be claimed ({type(error).__name__}): the server's log says why")
+                return
+
+    async def _put_off(self, why: str) -> None:
+        await self._database.write(lambda tx: actions.put_off(tx, self._node, lanes=self._lanes, why=why))
+
+    async def _free(self, tx: Transaction) -> int:
+        return await self._free_beside(tx, await queue.held(tx, self._node))
+
+    async def _free_beside(self, tx: Transaction, held: Sequence[Held]) -> int:
+        """How many actions the node may take, of those that one transaction claims."""
+        free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
+        return min(max(free, 0), MAX_CLAIMS)
+
     async def _claim(self, tx: Transaction) -> _Round:
         held = await queue.held(tx, self._node)
         self._launched &= {key_of(item.attempt) for item in held}
@@ -116,16 +150,13 @@ class Dispatcher:
             for item in held
             if item.phase is Phase.INITIALIZING and key_of(item.attempt) not in self._launched | self._launches.keys
         ]
-        free = self._slots - len(held) + await queue.waiting_parents(tx, self._node)
-        limit = min(max(free, 0), MAX_CLAIMS)
+        limit = await self._free_beside(tx, held)
         begun = await actions.claim(tx, self._node, limit, lanes=self._lanes) if limit else []
-        return _Round(begun, [*filter(None, left)], await self._pause(tx, claimed=len(begun), free=free))
+        return _Round(begun, [*filter(None, left)], await self._pause(tx, claimed=len(begun), limit=limit))
 
-    async def _pause(self, tx: Transaction, *, claimed: int, free: int) -> float | None:
-        if claimed >= free:
-            return None
-        if claimed == MAX_CLAIMS:
-            return 0
+    async def _pause(self, tx: Transaction, *, claimed: int, limit: int) -> float | None:
+        if claimed == limit:
+            return 0 if claimed == MAX_CLAIMS else None
         next_at = await claims.next_available_at(tx, self._lanes)
         return max((next_at - tx.now).total_seconds(), HELD_SECONDS) if next_at else None
 

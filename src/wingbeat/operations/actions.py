@@ -5,7 +5,7 @@ The queue's row is the one lock for all of it and always taken first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wingbeat.core.action import Action, Attempt, Event, Failure, Outcome, Phase, Success, after
 from wingbeat.core.ids import ActionId, AttemptId
@@ -18,6 +18,8 @@ from wingbeat.store import actions, claims, queue, runs, timers
 from wingbeat.store.database import Transaction
 
 NO_RETRIES = RetryPolicy()
+PUT_OFF = timedelta(minutes=1)
+"""How long an action waits of which nothing can be made."""
 WAITING = frozenset({Phase.QUEUED, Phase.WAITING_FOR_RESOURCES})
 
 
@@ -46,6 +48,13 @@ async def claim(tx: Transaction, node: str, limit: int, *, lanes: Sequence[str] 
     taken.sort(key=lambda found: found[1].cache.key if found[1] and found[1].cache else "")
     begun = [await _begin(tx, entry, await _by_now(tx, action)) for entry, action in taken]
     return [claim for claim in begun if claim]
+
+
+async def put_off(tx: Transaction, node: str, *, lanes: Sequence[str] = (), why: str) -> None:
+    """The action that would be claimed next is left alone for a while, visibly."""
+    for entry in await claims.claim(tx, node, 1, lanes=lanes):
+        await queue.release(tx, entry.attempt, at=tx.now + PUT_OFF)
+        await record(tx, entry.attempt, Phase.QUEUED, tx.now, why)
 
 
 async def find_claim(tx: Transaction, attempt: AttemptId, token: int) -> Claim | None:
