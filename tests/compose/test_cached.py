@@ -338,6 +338,22 @@ def test_people_can_query_what_is_kept(
     ]
 
 
+def test_parameters_may_have_names_that_sql_keeps_for_itself(
+    mounted: Callable[..., NamespaceNode], tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    def fetch(order: str, current_date: str, true: str, select: int) -> int:
+        calls.append(order)
+        return len(calls)
+
+    node = mounted(fetch)
+    assert [node("a", "x", "y", 1), node("a", "x", "y", 1), node("a", "z", "y", 1)] == [1, 1, 2]
+    assert 'CREATE TABLE market__fetch ("order" TEXT NOT NULL, "current_date" TEXT NOT NULL, ' in str(
+        rows(tmp_path, "SELECT sql FROM sqlite_schema WHERE name = 'market__fetch'")
+    )
+
+
 def test_other_parameters_are_another_table(mounted: Callable[..., NamespaceNode], tmp_path: Path) -> None:
     def before(x: int) -> int:
         return x

@@ -3,7 +3,10 @@
 Its one rule: it is a cache. A table whose columns do not fit (any more) is thrown away; times are seconds since 1970.
 """
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wingbeat.errors import AlreadyExists
 from wingbeat.store.compose.transaction import Transaction, Value
@@ -101,4 +104,19 @@ def push_back(tx: Transaction, prefix: str, *, seconds: float) -> None:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    """Where it must be: people read these statements."""
+    return name if _is_plain(name) else '"' + name.replace('"', '""') + '"'
+
+
+@lru_cache(1024)
+def _is_plain(name: str) -> bool:
+    """SQLite itself knows best which words it keeps for itself."""
+    if not (name.isascii() and name.isidentifier()):
+        return False
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            connection.execute(f"CREATE TABLE {name} ({name} TEXT)")
+            connection.execute(f"INSERT INTO {name} ({name}) VALUES ('itself')")
+            return connection.execute(f"SELECT 1 FROM {name} WHERE {name} = 'itself'").fetchone() is not None
+        except sqlite3.OperationalError:
+            return False
