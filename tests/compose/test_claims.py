@@ -18,6 +18,7 @@ from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.runs import Start
 from wingbeat.compose.trigger import TriggerStore
+from wingbeat.compose.trigger_manager import LEASE
 
 GONE = '["gone", null, null, "x"]'
 
@@ -111,22 +112,41 @@ async def test_a_run_that_failed_before_it_was_told_is_tried_again_where_asked(w
     assert world.statuses() == ["completed"]
 
 
-async def test_a_slot_whose_claim_a_cut_of_power_took_does_not_run_twice(tmp_path: Path) -> None:
-    """The file of the triggers is older than that of the runs."""
-    before, after = World(tmp_path / "before.db"), tmp_path / "after.db"
+async def _after_a_cut_of_power(folder: Path, provenance: DagProvenance) -> tuple[World, str]:
+    """The file of the triggers is older than that of the runs, which knows one that has begun."""
+    before, after = World(folder / "before.db"), folder / "after.db"
     before.active()
     with closing(sqlite3.connect(before.path)) as kept, closing(sqlite3.connect(after)) as cut:
         kept.backup(cut)
     before.clock.forward(MINUTE)
     await before.manager.tick()
-    provenance = DagProvenance(tmp_path / "runs.db")
-    provenance.create_run(before.runs.started[0].run_id, "a:dag", {})
-    provenance.finish_run(before.runs.started[0].run_id, "completed")
+    run_id = before.runs.started[0].run_id
+    provenance.create_run(run_id, "a:dag", {})
     world = World(after, before.clock)
     world.clock.forward(timedelta(seconds=1))
+    return world, run_id
+
+
+async def test_a_slot_whose_claim_a_cut_of_power_took_does_not_run_twice(tmp_path: Path) -> None:
+    provenance = DagProvenance(tmp_path / "runs.db")
+    world, run_id = await _after_a_cut_of_power(tmp_path, provenance)
+    provenance.finish_run(run_id, "completed")
     await world.another(provenance=provenance).tick()
     assert world.statuses() == ["completed"]
     assert world.runs.started == world.runs.resumed == []
+
+
+async def test_a_run_that_a_cut_of_power_stopped_goes_on_when_its_owner_must_be_gone(tmp_path: Path) -> None:
+    provenance = DagProvenance(tmp_path / "runs.db")
+    world, _ = await _after_a_cut_of_power(tmp_path, provenance)
+    manager = world.another(provenance=provenance)
+    await manager.tick()
+    assert world.statuses() == ["running"]
+    assert world.runs.started == world.runs.resumed == []
+    world.clock.forward(LEASE)
+    await manager.tick()
+    assert world.statuses()[0] == "completed"
+    assert len(world.runs.resumed) == 1
 
 
 def test_a_clock_that_jumps_takes_no_fire_from_a_process_that_is_alive(world: World) -> None:

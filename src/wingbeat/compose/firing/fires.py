@@ -82,7 +82,7 @@ class Fires:
             return await self._run(tick, activation, again=again)
         except asyncio.CancelledError:
             give_back = self.file.acommit(
-                lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, now=self.clock())
+                lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=self.clock())
             )
             await asyncio.shield(give_back)
             raise
@@ -95,6 +95,18 @@ class Fires:
         finally:
             self.leases.drop(tick.event_id)
             self.inputs.pop(tick.event_id, None)
+
+    async def take_up(self, tick: Tick, *, activation: Activation | None = None) -> Outcome | None:
+        """Carry out what nobody has, but may have begun before the power was cut: that takes claims, and leaves runs.
+
+        A run that seems to go on is left until the lease of its owner must have ended.
+        """
+        status = await self.status_of(tick.run_id) if self.remembers else None
+        if status != "running":
+            return await self.carry_out(tick, again=status is not None, activation=activation)
+        later = self.by.until(self.clock())
+        await self._end(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=later))
+        return None
 
     async def _check(self, tick: Tick, activation: Activation) -> Outcome | None:
         definition = self.code.definitions(activation)

@@ -66,19 +66,21 @@ class Scheduler:
         for definition in fires.code.wanted():
             _spawned(self._tasks, self._fetch(definition))
         for tick, activation in claimed.begun:
-            _spawned(self._tasks, fires.carry_out(tick, again=self._may_have_begun(tick), activation=activation))
+            begin = fires.take_up if self._is_of_before(tick) else fires.carry_out
+            _spawned(self._tasks, begin(tick, activation=activation))
         for tick in claimed.taken:
-            _spawned(self._tasks, fires.carry_out(tick, again=fires.remembers or tick.status == "running"))
+            _spawned(
+                self._tasks, fires.carry_out(tick, again=True) if tick.status == "running" else fires.take_up(tick)
+            )
         return claimed
 
     async def _fetch(self, definition: TriggerDef) -> None:
         await self._fires.code.fetch(definition)
         self.nudge()
 
-    def _may_have_begun(self, tick: Tick) -> bool:
-        """Before the power was cut, which may have taken the claim and left the run."""
-        slot = tick.scheduled_for
-        return self._fires.remembers and slot is not None and slot < self._began
+    def _is_of_before(self, tick: Tick) -> bool:
+        """Whether its slot came before this scheduler: it may have begun then."""
+        return tick.scheduled_for is not None and tick.scheduled_for < self._began
 
     async def rewind(self) -> None:
         """After the clock was ahead, decide again about what is to come; take from processes that are gone."""

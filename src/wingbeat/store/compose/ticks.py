@@ -151,11 +151,11 @@ def try_again(tx: Transaction, tick: Tick, *, owner: str, run_id: str, error: st
     )
 
 
-def give_back(tx: Transaction, event_id: str, *, owner: str, now: datetime) -> None:
-    """Whoever comes first goes on with it: this process ends."""
+def give_back(tx: Transaction, event_id: str, *, owner: str, at: datetime) -> None:
+    """Whoever comes first at that time goes on with it."""
     tx.execute(
         f"UPDATE trigger_events SET owner = NULL, lease_until = ? WHERE event_id = ? AND owner = ? AND {_OPEN}",
-        now.timestamp(),
+        at.timestamp(),
         event_id,
         owner,
     )
