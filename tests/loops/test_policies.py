@@ -22,7 +22,7 @@ from wingbeat.operations.actions import NO_RETRIES
 from wingbeat.operations.firing import Firer
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored_actions
-from wingbeat.store import firings, pauses, unfinished
+from wingbeat.store import backlogs, firings, pauses, unfinished
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Database, Transaction, open_database
 from wingbeat.telemetry import Metrics
@@ -230,7 +230,7 @@ async def test_slots_that_wait_are_one_row_however_many(of: Triggers) -> None:
     await deploy_task(of.database, triggers=[wanted(Policies(overlap=Overlap.BUFFER_ALL))])
     await of.minute(10)
     trigger_id = await of.id()
-    (backlog,) = await of.database.read(lambda tx: firings.backlogs(tx, [trigger_id]))
+    (backlog,) = await of.database.read(lambda tx: backlogs.find(tx, [trigger_id]))
     assert (backlog.after, backlog.until) == (T0 + MINUTE, T0 + 10 * MINUTE)
 
 
@@ -448,7 +448,7 @@ async def covered(of: Triggers, task: TaskId) -> None:
     trigger_id = await of.id_of(task)
     now = (await of.database.write(lambda tx: firings.lock(tx, [trigger_id])))[trigger_id]
     rows = await of.database.read(lambda tx: newest_entries(tx, trigger_id, limit=10_000))
-    owed = await of.database.read(lambda tx: firings.backlogs(tx, [trigger_id]))
+    owed = await of.database.read(lambda tx: backlogs.find(tx, [trigger_id]))
     spans = [
         (fire.first_slot - timedelta(microseconds=1), fire.last_slot, fire.count)
         for _, fire in rows

@@ -12,7 +12,7 @@ from wingbeat.core.schedule import FixedRate, parse
 from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.errors import Conflict, NotFound
 from wingbeat.operations import triggers
-from wingbeat.store import firings, timetables, trigger_lists
+from wingbeat.store import backlogs, timetables, trigger_lists
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Body, Database
 from wingbeat.store.fires import Outcome
@@ -139,7 +139,7 @@ async def test_a_redeploy_keeps_what_was_due_owed_under_the_old_revision(databas
     clock.forward(3 * MINUTE)
     await deploy(database, trigger(schedule=parse("*/10 * * * *")))
     assert await next_fire_minutes(database, deployed.id) == 10
-    (owed,) = await database.write(lambda tx: firings.backlogs(tx, [deployed.id]))
+    (owed,) = await database.write(lambda tx: backlogs.find(tx, [deployed.id]))
     assert (owed.revision, owed.schedule, owed.after, owed.until) == (1, EVERY_MINUTE, T0, clock())
 
 

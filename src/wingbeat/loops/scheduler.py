@@ -17,7 +17,7 @@ from wingbeat.core.rate import TokenBucket
 from wingbeat.errors import Unavailable, WingbeatError
 from wingbeat.operations import firing, watching
 from wingbeat.operations.firing import Firer, Round
-from wingbeat.store import firings, nodes, run_ends
+from wingbeat.store import backlogs, firings, nodes, run_ends
 from wingbeat.store.database import Database, Transaction, to_micros
 from wingbeat.telemetry import Metrics
 
@@ -137,7 +137,7 @@ class Scheduler:
     async def _catch_up(self) -> None:
         """Batch by batch, so that a live slot never waits for more than one."""
         if self._steady() >= self._cycle_ends:
-            self._late_left = self._pace.catch_up or firings.EVERYTHING
+            self._late_left = self._pace.catch_up or backlogs.EVERYTHING
             self._cycle_ends = self._steady() + self._pace.cycle.total_seconds()
         while granted := self._tokens.take(min(BATCH, self._late_left), self._steady()):
             done = await self._round(_LATE, granted)

@@ -21,7 +21,7 @@ from wingbeat.operations import planning, projects, runs, tasks, triggers
 from wingbeat.operations.firing import PERMANENT, SOURCE, Firer, cause_of
 from wingbeat.operations.lines import LeftOut
 from wingbeat.operations.planning import RunOrder
-from wingbeat.store import backfills, fires, firings, timetables
+from wingbeat.store import backfills, backlogs, fires, firings, timetables
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Outcome
@@ -160,7 +160,7 @@ async def _step(tx: Transaction, firing: Firing, backfill: Backfill, *, free: in
 
 async def _taken(tx: Transaction, firing: Firing, backfill: Backfill, slots: Sequence[datetime]) -> set[datetime]:
     """Slots that must not be started: somebody else has, or is about to."""
-    owed = deciding.owed(firing, await firings.backlogs(tx, [firing.trigger_id]), slots)
+    owed = deciding.owed(firing, await backlogs.find(tx, [firing.trigger_id]), slots)
     return owed if backfill.wanted.again else owed | await fires.fired_slots(tx, firing.trigger_id, slots)
 
 

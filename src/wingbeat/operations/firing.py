@@ -21,7 +21,7 @@ from wingbeat.errors import FailedPrecondition, InvalidArgument, NotFound
 from wingbeat.operations import lines, planning, projects, runs, standing
 from wingbeat.operations.lines import LeftOut, Others
 from wingbeat.operations.planning import RunDefaults, RunOrder
-from wingbeat.store import fires, firings, tasks, triggers
+from wingbeat.store import backlogs, fires, firings, tasks, triggers
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, Outcome
 
@@ -115,8 +115,8 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
     slots = [_Slots(each.firing.trigger_id, each.firing.revision, each.fires) for each in decisions if each.fires]
     started = await _start(tx, firer, slots, others=await lines.others(tx, cancelling))
     superseded = await lines.supersede(tx, cancelling, before)
-    await firings.add_backlogs(tx, [each.backlog for each in decisions if each.backlog])
-    await firings.park(tx, [each.waiting for each in decisions if each.waiting])
+    await backlogs.add(tx, [each.backlog for each in decisions if each.backlog])
+    await backlogs.park(tx, [each.waiting for each in decisions if each.waiting])
     await firings.advance(tx, [each.firing for each in decisions], fired=started.triggers)
     unfired = [*superseded, *(unfired for each in decisions for unfired in each.unfired)]
     return started.round(tx.now, claimed=len(claimed), left_out=await lines.leave_out(tx, unfired))
@@ -125,7 +125,7 @@ async def fire_due(tx: Transaction, firer: Firer, *, limit: int, only: int | Non
 async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int | None = None) -> Round:
     """Start at most `limit` runs for late slots, in turn over all triggers that have some."""
     held = await standing.claim(tx, lambda without: firings.claim_late(tx, limit, only=only, without=without))
-    claimed = await firings.ready(tx, [each.trigger_id for each in held], limit)
+    claimed = await backlogs.ready(tx, [each.trigger_id for each in held], limit)
     share = max(1, limit // len(claimed)) if claimed else 0
     lined_up = {each.trigger_id: each for each in held if each.policies.ordered or each.policies.max_runs}
     slots: list[_Slots] = []
@@ -144,7 +144,7 @@ async def fire_backlogs(tx: Transaction, firer: Firer, *, limit: int, only: int 
         _Slots(each.trigger_id, each.revision, admitted.fires) for each, admitted in served.decided if admitted.fires
     ]
     started = await _start(tx, firer, slots, others=await lines.others(tx, served.cancelling))
-    await firings.serve_backlogs(tx, left=left, done=done)
+    await backlogs.serve(tx, left=left, done=done)
     await firings.touch(tx, started.triggers)
     return started.round(tx.now, claimed=len(claimed), left_out=await lines.leave_out(tx, served.unfired))
 

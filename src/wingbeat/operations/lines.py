@@ -10,7 +10,7 @@ from wingbeat.core.ids import ActionId
 from wingbeat.core.trigger import Firing, serve
 from wingbeat.operations import ending, standing
 from wingbeat.operations.triggers import ledger_row
-from wingbeat.store import fires, firings, unfinished
+from wingbeat.store import backlogs, fires, firings, unfinished
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Outcome
 
@@ -57,9 +57,9 @@ async def serve_lines(tx: Transaction, held: Sequence[Firing], share: int) -> Se
             cancelling.append(firing)
         if after.started != firing.started:
             await firings.advance(tx, [after])
-    await firings.serve_backlogs(tx, left=(), done=[backlog for line in lines.values() for backlog in line])
-    await firings.add_backlogs(tx, [each.left for _, each in decided if each.left])
-    await firings.park(tx, [each.waiting for _, each in decided if each.waiting])
+    await backlogs.serve(tx, left=(), done=[backlog for line in lines.values() for backlog in line])
+    await backlogs.add(tx, [each.left for _, each in decided if each.left])
+    await backlogs.park(tx, [each.waiting for _, each in decided if each.waiting])
     return Served(decided, cancelling)
 
 
@@ -68,7 +68,7 @@ async def supersede(
 ) -> list[Unfired]:
     """A newer slot of these triggers fires: what stands before it never will."""
     waiting = [slots for firing in cancelling for slots in lines.get(firing.trigger_id, ())]
-    await firings.serve_backlogs(tx, left=(), done=waiting)
+    await backlogs.serve(tx, left=(), done=waiting)
     return [unfired for slots in waiting for unfired in skipped(slots, SUPERSEDED)]
 
 
@@ -96,6 +96,6 @@ async def leave_out(tx: Transaction, unfired: Iterable[Unfired]) -> LeftOut:
 
 async def _lines(tx: Transaction, of: Sequence[Firing]) -> dict[int, list[Backlog]]:
     lines: dict[int, list[Backlog]] = {}
-    for backlog in await firings.backlogs(tx, [firing.trigger_id for firing in of]):
+    for backlog in await backlogs.find(tx, [firing.trigger_id for firing in of]):
         lines.setdefault(backlog.trigger_id, []).append(backlog)
     return lines

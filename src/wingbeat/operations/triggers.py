@@ -26,7 +26,7 @@ from wingbeat.core.trigger import (
 )
 from wingbeat.errors import Conflict, FailedPrecondition, NotFound
 from wingbeat.operations import projects
-from wingbeat.store import fires, firings, run_needs, tasks, triggers
+from wingbeat.store import backlogs, fires, firings, run_needs, tasks, triggers
 from wingbeat.store.changes import SCHEDULE
 from wingbeat.store.database import Transaction
 from wingbeat.store.fires import Fire, FireKind, Outcome
@@ -270,20 +270,20 @@ async def _settle(tx: Transaction, firing: Firing) -> None:
     """What came due stays owed, as the policies have it; what waits is looked at again under the new ones."""
     backlog, unfired = owed(firing, tx.now)
     if firing.policies.ordered:
-        await firings.wake(tx, [firing.trigger_id])
+        await backlogs.wake(tx, [firing.trigger_id])
     if backlog is not None:
         wake_at = ripe_at(firing, backlog) if firing.policies.jitter else tx.now
-        await firings.add_backlogs(tx, [backlog], wake_at=wake_at)
+        await backlogs.add(tx, [backlog], wake_at=wake_at)
     await fires.insert(tx, [row for each in unfired if (row := ledger_row(each))])
 
 
 async def _close(tx: Transaction, stopped: Sequence[Firing], reason: str) -> None:
     """Nothing of these triggers fires any more: what they still owe is missed."""
-    late = await firings.backlogs(tx, [firing.trigger_id for firing in stopped])
+    late = await backlogs.find(tx, [firing.trigger_id for firing in stopped])
     undecided = [backlog for firing in stopped if (backlog := undecided_slots(firing, tx.now))]
     rows = [ledger_row(Unfired(backlog, "missed", Reason(Cause.STOPPED, reason))) for backlog in (*late, *undecided)]
     await fires.insert(tx, [row for row in rows if row])
-    await firings.serve_backlogs(tx, left=(), done=late)
+    await backlogs.serve(tx, left=(), done=late)
 
 
 async def _append_revisions(tx: Transaction, action: RevisionAction, new: Sequence[Trigger]) -> None:

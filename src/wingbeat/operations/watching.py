@@ -7,7 +7,7 @@ from wingbeat.core.action import Phase
 from wingbeat.core.policy import PREFIX
 from wingbeat.core.trigger import Firing
 from wingbeat.operations import pauses, standing
-from wingbeat.store import firings, run_ends
+from wingbeat.store import backlogs, firings, run_ends
 from wingbeat.store import triggers as stored
 from wingbeat.store.database import Transaction
 from wingbeat.store.run_ends import RunEnd
@@ -28,9 +28,9 @@ async def hear_of_ends(tx: Transaction, limit: int) -> int:
     counted = [replace(held[id_], failed_runs=n) for id_, n in _failed_runs(held, await run_ends.take(tx, ids)).items()]
     await firings.save_failed_runs(tx, counted)
     await _pause(tx, [firing for firing in counted if _has_failed_enough(firing)])
-    await firings.wake(tx, ids)
+    await backlogs.wake(tx, ids)
     for group in sorted({firing.group for firing in claimed if firing.group}):
-        await firings.wake_group(tx, group, WOKEN)
+        await backlogs.wake_group(tx, group, WOKEN)
     return len(ids)
 
 
