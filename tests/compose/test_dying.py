@@ -15,19 +15,24 @@ from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.namespace import Dag, DagContext, Namespace, inline
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
 from wingbeat.compose.trigger_manager import LEASE
+from wingbeat.store.compose.jobs import Job
 from wingbeat.store.compose.writer import Writer
 from wingbeat.testing import FakeClock
 
 SLOTS = [T0 + n * MINUTE for n in (1, 2, 3)]
 
 
-def program(folder: Path, clock: FakeClock) -> TriggerManager:
+def asked() -> dict[str, str]:
+    return {"word": "asked"}
+
+
+def program(folder: Path, clock: FakeClock, *, polls: bool) -> TriggerManager:
     """Each node notes that it has run."""
 
     @inline
-    def first(ctx: DagContext) -> int:
+    def first(ctx: DagContext, word: str = "due") -> int:
         note(ctx)
-        return 1
+        return len(word)
 
     @inline
     def second(ctx: DagContext, n: int) -> int:
@@ -41,34 +46,33 @@ def program(folder: Path, clock: FakeClock) -> TriggerManager:
     namespace, dag = Namespace(), Dag()
     _ = dag.node(first) >> dag.node(second)
     namespace.register(dag, nsref="a:dag")
-    namespace.register_trigger("t", "a:dag", "poll", "* * * * *", misfire="all", overlap="queue")
+    poll_fn = asked if polls else None
+    namespace.register_trigger("t", "a:dag", "poll", "* * * * *", poll_fn, misfire="all", overlap="queue")
     store = TriggerStore(folder / "triggers.db", clock=clock)
     return TriggerManager(namespace, store, DagProvenance(folder / "runs.db"))
 
 
-def live(folder: Path) -> None:
+def live(folder: Path, *, polls: bool) -> None:
     """Three slots are due at once."""
     clock = FakeClock(T0)
-    manager = program(folder, clock)
+    manager = program(folder, clock, polls=polls)
     manager.activate("t")
     clock.forward(3 * MINUTE)
     asyncio.run(manager.tick())
 
 
-def die_at(write: int, *, committed: bool) -> None:
-    """From now on in this process."""
-    write_group: Callable[[Writer, list[object]], None] = Writer._write_group  # type: ignore[assignment]
+def die_after(write: int) -> None:
+    """From now on in this process; nothing of the next write is in a file."""
+    write_group: Callable[[Writer, list[Job]], None] = Writer._write_group
     left = [write]
 
-    def dying(writer: Writer, jobs: list[object]) -> None:
+    def dying(self: Writer, jobs: list[Job]) -> None:
+        write_group(self, jobs)
         left[0] -= 1
-        if left[0] < 0 and not committed:
-            os.kill(os.getpid(), signal.SIGKILL)
-        write_group(writer, jobs)
-        if left[0] < 0:
+        if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Writer._write_group = dying  # type: ignore[method-assign,assignment]
+    Writer._write_group = dying
 
 
 def in_child(body: Callable[[], None]) -> int:
@@ -82,19 +86,19 @@ def in_child(body: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.parametrize("committed", [pytest.param(False, id="before"), pytest.param(True, id="after")])
-@pytest.mark.parametrize("write", range(1, 18))
-def test_who_dies_at_a_write_loses_and_doubles_nothing(tmp_path: Path, write: int, committed: bool) -> None:
-    program(tmp_path, FakeClock(T0)).activate("t")
+@pytest.mark.parametrize("write", range(1, 21))
+@pytest.mark.parametrize("polls", [pytest.param(False, id="by schedule"), pytest.param(True, id="by a function")])
+def test_who_dies_at_a_write_loses_and_doubles_nothing(tmp_path: Path, write: int, polls: bool) -> None:
+    program(tmp_path, FakeClock(T0), polls=polls).activate("t")
 
     def die() -> None:
-        die_at(write, committed=committed)
-        live(tmp_path)
+        die_after(write)
+        live(tmp_path, polls=polls)
 
     ended = in_child(die)
     assert ended in (0, -signal.SIGKILL)
     clock = FakeClock(SLOTS[-1])
-    manager = program(tmp_path, clock)
+    manager = program(tmp_path, clock, polls=polls)
     asyncio.run(manager.tick())
     clock.forward(LEASE + timedelta(seconds=1))
     asyncio.run(manager.tick())
