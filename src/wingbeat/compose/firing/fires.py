@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 RETRY = Backoff(timedelta(seconds=1), factor=2.0, cap=timedelta(minutes=5))
 MANUAL = "manual"
+SCHEDULE = "schedule"
 _SHORTEST_GAP = timedelta(seconds=1)
 """Between two slots."""
 _OVER = frozenset({"completed", "failed", "paused"})
@@ -190,10 +191,12 @@ class Fires:
 
     def _warn_of_overrun(self, tick: Tick, definition: TriggerDef, began: datetime) -> None:
         """Slots that came due meanwhile are skipped by its policy, which somebody may not have meant."""
-        schedule, slot, now = schedule_of(definition), tick.scheduled_for, self.clock()
-        if schedule is None or slot is None or now - began < _SHORTEST_GAP or definition.overlap != Overlapping.SKIP:
+        now = self.clock()
+        alone = definition.overlap == Overlapping.SKIP and definition.max_instances == 1
+        if now - began < _SHORTEST_GAP or not alone or tick.kind != SCHEDULE:
             return
-        following = next_after(schedule, began, began)
+        schedule = schedule_of(definition)
+        following = next_after(schedule, began, began) if schedule is not None else None
         if following is not None and following <= now:
             _log.warning(
                 "a run of trigger %r took %s, so slots from %s on were skipped",
