@@ -16,7 +16,7 @@ from wingbeat.core.retry import RetryPolicy
 from wingbeat.core.timer import Timer, TimerKind
 from wingbeat.core.value import Value, ValueType
 from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from wingbeat.operations import actions, children, conditions, ending, runs, timeouts
+from wingbeat.operations import actions, children, conditions, ending, runs, timeouts, waits
 from wingbeat.operations.actions import Claim
 from wingbeat.operations.runs import RunRequest
 from wingbeat.store import actions as stored
@@ -126,9 +126,17 @@ async def test_who_waits_for_a_condition_makes_room_in_a_run_with_a_limit(databa
         child = TaskChild(ActionId(run, name), "a0", "", "s3://b/i", REF, SPEC, "")
         await database.write(lambda tx, child=child: children.enqueue(tx, child))
     assert await claimed_names(database) == ["one"]
+    assert await why(database, ActionId(run, "two")) == "its run is at its max_action_concurrency, 1"
     asked = replace(condition_child(), id=ActionId(run, CONDITION.name), parent="one")
     await enqueue(database, asked)
+    assert await why(database, ActionId(run, "two")) == ""
     assert await claimed_names(database) == ["two"]
+
+
+async def why(database: Database, action_id: ActionId) -> str:
+    action = await database.read(lambda tx: stored.find(tx, action_id))
+    assert action is not None
+    return await database.read(lambda tx: waits.reason(tx, action))
 
 
 async def claimed_names(database: Database) -> list[str]:

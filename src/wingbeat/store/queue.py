@@ -75,6 +75,16 @@ class Held:
     spec_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry waits."""
+
+    lane: str
+    action_limit: int
+    kept_back: bool
+    """Its run has no room for it."""
+
+
 async def add(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Entries of new runs, which have room for their first one, or of one run.
 
@@ -206,10 +216,10 @@ async def waiting_parents(tx: Transaction, node: str) -> int:
     return rows[0]["number"]
 
 
-async def lane(tx: Transaction, action: ActionId) -> str | None:
-    """In which the action waits, or has waited; None when it is over."""
-    row = await tx.fetchrow(f"SELECT lane FROM queue WHERE {_IS_ACTION}", *action.names)
-    return None if row is None else row["lane"]
+async def place(tx: Transaction, action: ActionId) -> Place | None:
+    """Where the action waits; None when it is over."""
+    row = await tx.fetchrow(f"SELECT lane, action_limit, kept_back FROM queue WHERE {_IS_ACTION}", *action.names)
+    return None if row is None else Place(row["lane"], row["action_limit"], bool(row["kept_back"]))
 
 
 async def terms_of_run(tx: Transaction, run: RunId) -> tuple[str, int]:
