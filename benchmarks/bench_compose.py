@@ -36,9 +36,12 @@ INSERT INTO last VALUES ('t', '');
 """
 
 
+BLOCKED = "100,000 idle triggers, longest block of the loop, ms"
+BLOCKED_ALONE = "longest block of a loop without triggers, ms"
+"""What other programs do to it: nothing of ours can be better."""
 TRIGGER_TARGETS = {
     "100,000 idle triggers, percent of a core": 1.0,
-    "100,000 idle triggers, longest block of the loop, ms": 10.0,
+    BLOCKED: 10.0,
     "1,000 due at once, lateness of the last start, s": 0.5,
 }
 
@@ -135,6 +138,14 @@ def compared(ours: Measured, theirs: Measured) -> list[str]:
     return missed
 
 
+def triggers_that_miss(found: Measured) -> list[str]:
+    """Prints what was measured of many triggers, and returns what misses."""
+    targets = TRIGGER_TARGETS | {BLOCKED: max(TRIGGER_TARGETS[BLOCKED], 2 * found[BLOCKED_ALONE])}
+    for name, value in found.items():
+        print(f"{name}: {value:.3g}{f', target {targets[name]:.3g}' if name in targets else ''}")
+    return [name for name, most in targets.items() if found[name] >= most]
+
+
 def main() -> None:
     count = int(sys.argv[1]) if sys.argv[1:] else PASSES
     ours: list[Measured] = []
@@ -149,11 +160,7 @@ def main() -> None:
     for name, fires in (("bare fire", least["fire"]), ("fire, 100 at once", mine["fires at once"])):
         print(f"{name}: {fires:,.0f} /s: {fires / other['fire']:.1f} times lythonic's")
     missed = compared(mine, other)
-    alone = measured("compose_triggers.py")
-    for name, value in alone.items():
-        most = TRIGGER_TARGETS.get(name)
-        print(f"{name}: {value:.3g}{'' if most is None else f', target {most:g}'}")
-        missed += [name] if most is not None and value >= most else []
+    missed += triggers_that_miss(measured("compose_triggers.py"))
     if missed:
         sys.exit(f"missed: {', '.join(missed)}")
 

@@ -427,6 +427,15 @@ async def test_one_transaction_for_each_node() -> None:
     assert away.durable == [False, False, False, True], "the end is told to somebody, and only the end"
 
 
+async def test_runs_inside_of_a_run_wait_for_no_disk() -> None:
+    away, dag = Away(fails=0), Dag()
+    _ = dag.node(lambda: [1, 2, 3], label="numbers") >> dag.map(chain(double), label="each")
+    result = await DagRunner(dag, away).run(run_id="r")
+    assert result.outputs == {"each": [2, 4, 6]}
+    assert away.durable.count(True) == 1
+    assert away.durable[-1]
+
+
 async def test_the_history_has_what_went_in_and_came_out(history: DagProvenance) -> None:
     with initiated_by("usr_1"):
         result = await DagRunner(chain(double, as_text), history).run(
