@@ -105,7 +105,7 @@ async def test_a_locked_file_never_holds_up_the_loop(world: World) -> None:
             while not world.runs.started:
                 await asyncio.sleep(0.01)
         await manager.aclose()
-    assert gap[0] < 0.5
+    assert gap[0] < 2, "the lock ends only when the loop goes on"
 
 
 async def test_a_run_is_given_back_without_holding_up_the_loop(world: World) -> None:
@@ -129,7 +129,7 @@ async def test_a_run_is_given_back_without_holding_up_the_loop(world: World) -> 
         other.execute("ROLLBACK")
         await asyncio.gather(ticking, return_exceptions=True)
         await world.store.file.awrite(lambda tx: None)
-    assert gap[0] < 0.5
+    assert gap[0] < 2, "the lock ends only when the loop goes on"
     assert world.store.file.read(lambda tx: tx.fetch("SELECT owner FROM trigger_events")) == [(None,)]
 
 
