@@ -15,12 +15,14 @@ from tests.queued_runs import run_of, task_spec
 from wingbeat.core.action import ErrorKind, Failure, Outcome, Phase, Success
 from wingbeat.core.cache import CachePolicy
 from wingbeat.core.child import TaskChild
+from wingbeat.core.condition import ConditionChild
 from wingbeat.core.ids import ActionId
 from wingbeat.core.retry import LOST, RetryPolicy
 from wingbeat.core.run import Run
 from wingbeat.core.timer import Timeouts
-from wingbeat.errors import AlreadyExists, Conflict, NotFound, Unavailable
-from wingbeat.operations import actions, children, ending, runs, timeouts
+from wingbeat.core.value import ValueType
+from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, Unavailable
+from wingbeat.operations import actions, children, conditions, ending, runs, timeouts
 from wingbeat.operations.actions import Claim
 from wingbeat.store import nodes, tasks, timers
 from wingbeat.store.database import Database, Row, Transaction
@@ -38,7 +40,7 @@ FATAL = Failure("ValueError", ErrorKind.USER, "no")
 SERIAL = CachePolicy("k", None, serializable=True)
 POLICIES = (None, None, SERIAL, replace(SERIAL, key="other"), replace(SERIAL, overwrite=True))
 OUTCOMES: tuple[Outcome, ...] = (Success(), Success(), ERROR, FATAL, LOST)
-EXPECTED = (AlreadyExists, Conflict, NotFound, Unavailable)
+EXPECTED = (AlreadyExists, Conflict, FailedPrecondition, NotFound, Unavailable)
 """What others may be told who do the same at the same moment."""
 
 
@@ -76,6 +78,24 @@ class Storm:
         )
         await self.database.write(lambda tx: children.enqueue(tx, wanted))
         self.known.append(child)
+
+    async def ask_somebody(self) -> None:
+        """A condition below whatever was claimed some time."""
+        if self.claims:
+            parent = self.chance.choice(self.claims).id.action
+            condition = ActionId(parent.run, f"q{self.chance.randrange(1000)}")
+            timeout = self.chance.choice((None, 5 * SECOND))
+            wanted = ConditionChild(
+                condition, parent.name, "", "", run_of("x", SPEC).task, SPEC, ValueType.BOOLEAN, timeout, notifies=True
+            )
+            await self.database.write(lambda tx: conditions.enqueue(tx, wanted))
+            self.known.append(condition)
+
+    async def signal(self) -> None:
+        asked = [action for action in self.known if action.name.startswith("q")]
+        if asked:
+            condition = self.chance.choice(asked)
+            await self.database.write(lambda tx: conditions.signal(tx, condition, True, by="ada"))
 
     async def claim(self, limit: int = 3) -> None:
         node = self.chance.choice(NODES)
@@ -125,7 +145,8 @@ class Storm:
     def moves(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         often = [self.claim, self.end, self.ask, self.ask, self.begin, self.release]
         rarely = [self.start, self.end_twice, self.abort, self.expire, self.live, self.take_over]
-        return [*often, *often, *rarely, self.wait]
+        asking = [self.ask_somebody, self.signal]
+        return [*often, *often, *asking, *rarely, self.wait]
 
     def _claim(self) -> Claim | None:
         return self.chance.choice(self.claims[-12:]) if self.claims else None
