@@ -96,12 +96,29 @@ async def test_what_is_committed_is_on_the_disk_after_a_flush(file: File, path: 
         assert version(other) == flushed
 
 
+async def test_a_write_that_changes_nothing_brings_what_is_committed_to_the_disk(file: File, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        await file.acommit(lambda tx: add(tx, "a"))
+        committed = version(other)
+        assert await file.awrite(lambda tx: tx.execute("DELETE FROM item WHERE name = 'nobody'")) == 0
+        assert version(other) != committed
+
+
 async def test_what_is_committed_is_on_the_disk_soon(file: File, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         await file.acommit(lambda tx: add(tx, "a"))
         committed = version(other)
         while version(other) == committed:
             await asyncio.sleep(0.001)
+
+
+async def test_a_commit_that_changes_nothing_leaves_nothing_to_flush(file: File, path: Path) -> None:
+    """Or processes that look at a file in turns would wake each other for ever."""
+    with closing(sqlite3.connect(path)) as other:
+        before = version(other)
+        await file.acommit(lambda tx: tx.execute("UPDATE item SET amount = 2 WHERE name = 'nobody'"))
+        await file.flush()
+        assert version(other) == before
 
 
 async def test_a_commit_that_raises_writes_nothing(file: File) -> None:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from wingbeat.clock import Clock, system_clock
 from wingbeat.errors import StartError
 from wingbeat.store.compose.identity import identity
-from wingbeat.store.compose.jobs import Job
+from wingbeat.store.compose.jobs import Job, nothing
 from wingbeat.store.compose.readers import Readers
 from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free
 from wingbeat.store.compose.writer import Writer
@@ -79,7 +79,7 @@ class File:
 
     def flush(self) -> Awaitable[None]:
         """Returns when the disk has all that was committed before this call, which begins it."""
-        return self._submit(self._shared.writer.flush, durable=True)
+        return self.awrite(nothing)
 
     async def aread(self, body: Callable[[Transaction], T]) -> T:
         return await self.on_thread(lambda: self.read(body))

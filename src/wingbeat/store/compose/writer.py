@@ -13,7 +13,7 @@ from types import TracebackType
 
 from wingbeat.clock import system_clock
 from wingbeat.store.compose.identity import Identity
-from wingbeat.store.compose.jobs import Job, answer
+from wingbeat.store.compose.jobs import Job, answer, nothing
 from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free, roll_back, translate
 
 MAX_GROUP = 200
@@ -63,13 +63,6 @@ class Writer:
         if thread is current_thread():
             raise RuntimeError("a body writes through its own transaction only")
         self._jobs.put(job)
-
-    def flush(self, tx: Transaction) -> None:
-        """The body of a durable job after which the disk has all that was committed before it."""
-        if self._lingers:
-            self._lingers = False
-            # SQLite asks the disk for nothing when nothing has changed.
-            tx.execute(f"PRAGMA user_version = {tx.fetch('PRAGMA user_version')[0][0]}")
 
     def edition(self) -> int:
         """Changes whenever anybody but this writer has written. Waits for a group that is being written."""
@@ -144,14 +137,19 @@ class Writer:
         durable = any(job.durable for job in waiting)
         with _Kept() as group:
             connection = self._begin(durable=durable)
+            changes = connection.total_changes
             if len(waiting) == 1:
                 # Nobody else is to be saved from it: the whole transaction is its savepoint.
                 _write(connection, waiting[0])
             else:
                 for job in waiting:
                     self._write_one(connection, job)
+            changed = connection.total_changes != changes
+            if durable and self._lingers and not changed:
+                _touch(connection)
             connection.execute("COMMIT")
-        self._lingers = not durable and (self._lingers or not group.error)
+            self._lingers = self._lingers or changed
+        self._lingers = self._lingers and not durable
         if group.error:
             self._fail(group.error, waiting)
         answer(waiting)
@@ -180,7 +178,7 @@ class Writer:
             job.error = job.error or translate(error, self._identity.path)
 
     def _flush(self) -> Job:
-        return Job(self.flush, system_clock, Future(), durable=True)
+        return Job(nothing, system_clock, Future(), durable=True)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         return execute_when_free(connection, "PRAGMA data_version", seconds=self._busy_seconds).fetchone()[0]
@@ -204,3 +202,9 @@ class Writer:
 
 def _write(connection: sqlite3.Connection, job: Job) -> None:
     job.result = job.body(Transaction(connection, job.clock()))
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """A change, without which SQLite does not ask the disk for anything, not even for what was committed before."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
