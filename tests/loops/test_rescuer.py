@@ -8,13 +8,15 @@ import pytest
 from tests.conftest import FakeClock
 from tests.fake_executor import FakeExecutor
 from tests.loops.node import OneNode, blobs_in
-from tests.queued_runs import attempt_key, enqueue, root
+from tests.queued_runs import attempt_key, enqueue, root, root_of
 from wingbeat.core.action import Phase
 from wingbeat.errors import FailedPrecondition, Unavailable
 from wingbeat.loops.rescuer import LEASE, RENEW_SECONDS, STOP_AFTER_SECONDS, Rescuer
 from wingbeat.loops.statuses import Statuses
+from wingbeat.operations import actions, ending
+from wingbeat.operations.current import Current
 from wingbeat.store import queue
-from wingbeat.store.database import Body, Database
+from wingbeat.store.database import Body, Database, Transaction
 from wingbeat.store.nodes import Node
 
 
@@ -87,6 +89,32 @@ async def test_another_node_takes_over_after_the_lease_and_not_before(
         action = await database.read(lambda tx: root(tx, "r"))
         assert (action.phase, action.attempts) == (Phase.INITIALIZING, 2)
         assert [item.attempt.number for item in await database.read(lambda tx: queue.held(tx, "n2"))] == [2]
+
+
+async def test_an_action_that_cannot_be_taken_over_holds_up_no_other(
+    database: Database, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.write(lambda tx: enqueue(tx, "r1", "r2", "r3"))
+    await database.write(lambda tx: actions.claim(tx, "dead", 9))
+    fail = ending.fail
+
+    async def broken(tx: Transaction, current: Current, *args: Any, **options: Any) -> None:
+        if current.action.id == root_of("r1"):
+            raise ValueError("no")
+        await fail(tx, current, *args, **options)
+
+    monkeypatch.setattr(ending, "fail", broken)
+    async with OneNode(database, FakeExecutor(), blobs_in(tmp_path), name="n2") as node:
+        await node.rescuer.join()
+        assert await node.rescuer.tick() == RENEW_SECONDS
+        assert [(await attempts(database, name)) for name in ("r1", "r2", "r3")] == [1, 2, 2]
+        monkeypatch.undo()
+        await node.rescuer.tick()
+        assert await attempts(database, "r1") == 2
+
+
+async def attempts(database: Database, name: str) -> int:
+    return (await database.read(lambda tx: root(tx, name))).attempts
 
 
 @pytest.mark.parametrize("company", [True, False], ids=["with other nodes", "alone"])

@@ -11,11 +11,14 @@ from datetime import timedelta
 
 import structlog
 
+from wingbeat.core.ids import ActionId
+from wingbeat.core.launch import key_of
 from wingbeat.errors import Unavailable
 from wingbeat.executors.base import Executor
 from wingbeat.loops.statuses import Statuses
 from wingbeat.operations import actions, nodes
-from wingbeat.store.database import Database, Transaction
+from wingbeat.store import queue
+from wingbeat.store.database import Database
 from wingbeat.store.nodes import Node
 
 LEASE = timedelta(seconds=60)
@@ -63,7 +66,7 @@ class Rescuer:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await self._renew()
-                taken = await self._database.write(self._take_over)
+                taken = await self._take_over()
         except (Unavailable, TimeoutError) as error:
             log.warning("lease not renewed", node=self._node.id, error=str(error) or "the database does not answer")
             await self._stop_if_overdue()
@@ -81,8 +84,29 @@ class Rescuer:
         self._others = await self._database.write(lambda tx: nodes.renew(tx, self._node, self._lease))
         self._renewed_at = asked_at
 
-    async def _take_over(self, tx: Transaction) -> int:
-        return await actions.take_over(tx, BATCH, chance=self._chance())
+    async def _take_over(self) -> int:
+        try:
+            return await self._take(BATCH)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("actions of dead nodes not taken over together: trying each by itself")
+            return await self._take_one_by_one()
+
+    async def _take_one_by_one(self) -> int:
+        """One that cannot be taken over holds up no other. It is tried again with the next round."""
+        taken = 0
+        for entry in await self._database.write(lambda tx: queue.abandoned(tx, BATCH)):
+            try:
+                taken += await self._take(1, only=entry.attempt.action)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("an action of a dead node cannot be taken over", key=key_of(entry.attempt))
+        return taken
+
+    async def _take(self, limit: int, *, only: ActionId | None = None) -> int:
+        return await self._database.write(lambda tx: actions.take_over(tx, limit, chance=self._chance(), only=only))
 
     async def _stop_if_overdue(self) -> None:
         if not self._others or self._monotonic() - self._renewed_at < STOP_AFTER_SECONDS:

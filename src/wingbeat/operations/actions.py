@@ -134,9 +134,9 @@ async def release(tx: Transaction, attempt: AttemptId, token: int, *, at: dateti
     return True
 
 
-async def take_over(tx: Transaction, limit: int, *, chance: float) -> int:
+async def take_over(tx: Transaction, limit: int, *, chance: float, only: ActionId | None = None) -> int:
     """Actions of nodes whose lease is gone lose their attempt; the number of actions."""
-    entries = await queue.abandoned(tx, limit)
+    entries = await queue.abandoned(tx, limit, only=only)
     for entry in entries:
         current = await of_entry(tx, entry)
         if current is not None:

@@ -136,19 +136,21 @@ async def held(tx: Transaction, node: str) -> list[Held]:
     ]
 
 
-async def abandoned(tx: Transaction, limit: int) -> list[Entry]:
+async def abandoned(tx: Transaction, limit: int, *, only: ActionId | None = None) -> list[Entry]:
     """Entries, locked, whose node's lease is gone. In the order of the nodes: so those that wait are not looked at."""
+    one = "AND q.project = $3 AND q.domain = $4 AND q.run = $5 AND q.action = $6" if only else ""
     rows = await tx.fetch(
         f"""
         SELECT {COLUMNS}
           FROM queue q
-         WHERE q.node IS NOT NULL
+         WHERE q.node IS NOT NULL {one}
            AND NOT EXISTS (SELECT 1 FROM node n WHERE n.id = q.node AND n.lease_until > $1)
          ORDER BY q.node, q.project, q.domain, q.run, q.action
          LIMIT $2{tx.skip_locked}
         """,
         to_micros(tx.now),
         limit,
+        *(only.names if only else ()),
     )
     return [entry_of(row) for row in rows]
 
