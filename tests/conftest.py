@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: a clock that tests move, and every database that the product runs on."""
 
+import logging
 from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.postgresql import postgresql_server
@@ -20,6 +22,20 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any-machine")
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Generator[None]:
+    """Programs configure the logging of their process: for the test that calls them, and none after it."""
+    root, ours = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.configure(**ours)
+    for added in [each for each in root.handlers if each not in handlers]:
+        root.removeHandler(added)
+        added.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -3,23 +3,12 @@
 import json
 import logging
 import sys
-from collections.abc import Generator
 from typing import Any
 
 import pytest
 import structlog
 
 from wingbeat.telemetry import Metrics, TelemetryError, configure_logging, configure_tracing
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level, ours = list(root.handlers), root.level, structlog.get_config()
-    yield
-    structlog.configure(**ours)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,9 @@
 """`wingbeat compose`: inputs, exit codes, what it says and changes; all but the processes that fire."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +19,9 @@ storage: {dags_db: elsewhere.db}
 
 
 @pytest.fixture
-def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ComposeDesk]:
-    """Each namespace logs into its own data directory, which the next test must not find."""
+def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ComposeDesk:
     monkeypatch.setenv("MARKET_NOTES", str(tmp_path / "notes"))
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield ComposeDesk(tmp_path / "data")
-    for added in [each for each in root.handlers if each not in before]:
-        root.removeHandler(added)
-        added.close()
-    root.setLevel(level)
+    return ComposeDesk(tmp_path / "data")
 
 
 class TestRun:

@@ -1,7 +1,6 @@
 """Where files are, and what goes into the log file."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,17 +8,6 @@ from pydantic import ValidationError
 
 from wingbeat.compose.engine import EngineConfig, LogConfig, StorageConfig, resolve_file
 from wingbeat.compose.log_context import node_run_context
-
-
-@pytest.fixture(autouse=True)
-def root_logger() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-        root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def test_files_have_usual_names_in_the_folder() -> None:
