@@ -1,4 +1,4 @@
-"""Many triggers of the embedded library: 100,000 that have nothing to do, then 1,000 that are due in the same second.
+"""Many triggers of the embedded library: 1,000 that are due in the same second, then 100,000 that have nothing to do.
 
     python benchmarks/compose_triggers.py directory
 
@@ -103,8 +103,8 @@ async def due_at_once(folder: Path) -> float:
 
 async def main() -> None:
     folder = Path(sys.argv[1])
-    busy, blocked, alone = await idle(folder / "idle")
     late = await due_at_once(folder / "due")
+    busy, blocked, alone = await idle(folder / "idle")
     found = {
         "100,000 idle triggers, percent of a core": busy,
         "100,000 idle triggers, longest block of the loop, ms": blocked,
