@@ -40,7 +40,7 @@ generated: .venv/developer
 
 test: .venv/developer postgresql ## Run the tests, the stock SDK and CLI against a real server included
 	@echo "== tests"
-	@$(BIN)/python -m pytest -q --no-header -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -q --no-header -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 demo: .venv/user ## Start a server, deploy examples/ with the stock SDK, wait for a scheduled fire, show it, stop
 	@$(BIN)/wingbeat demo
