@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from wingbeat.clock import Clock
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
-from wingbeat.compose.firing import backfills
+from wingbeat.compose.firing import activating, backfills
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.fires import MANUAL, Fires
@@ -209,7 +209,8 @@ class TriggerManager:
         activation = self.store.file.read(lambda tx: activations.get(tx, name))
         now = self._time()
         if activation is None:
-            activation = _as_if_active(self.namespace.get_trigger(name).definition, now)
+            definition = self.namespace.get_trigger(name).definition
+            activation = activating.first(definition, encode(definition), now)
         return upcoming(firing_of(activation, stored(activation)), now, n)
 
     def backfill(self, name: str, begin: datetime, end: datetime) -> Sequence[datetime]:
@@ -303,24 +304,6 @@ def _manual(activation: Activation, inputs: Mapping[str, Any], initiator: str | 
         attempt=1,
         status="running",
         initiated_by=initiator,
-    )
-
-
-def _as_if_active(definition: TriggerDef, now: datetime) -> Activation:
-    return Activation(
-        name=definition.name,
-        dag_nsref=definition.dag_nsref,
-        trigger_type=definition.trigger_type,
-        status="active",
-        config_json=encode(definition),
-        created_at=now,
-        revision=1,
-        anchor=now,
-        decided_until=now,
-        next_run_at=None,
-        failures=0,
-        line_json=None,
-        cursor_json=None,
     )
 
 

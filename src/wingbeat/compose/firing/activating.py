@@ -21,6 +21,25 @@ from wingbeat.store.compose.transaction import Transaction
 _STOPPED = Reason(Cause.STOPPED, "deactivated before it could fire")
 
 
+def first(definition: TriggerDef, config: str, now: datetime) -> Activation:
+    """What is stored of a trigger that was never active before."""
+    return Activation(
+        name=definition.name,
+        dag_nsref=definition.dag_nsref,
+        trigger_type=definition.trigger_type,
+        status="active",
+        config_json=config,
+        created_at=now,
+        revision=1,
+        anchor=now,
+        decided_until=now,
+        next_run_at=None,
+        failures=0,
+        line_json=None,
+        cursor_json=None,
+    )
+
+
 def activate(tx: Transaction, definition: TriggerDef, *, keep_disabled: bool, by: str | None) -> bool:
     """Whether the trigger is active now: with `keep_disabled`, one that was deactivated stays so."""
     before = activations.get(tx, definition.name)
@@ -74,21 +93,7 @@ def _same(before: Activation, definition: TriggerDef, config: str) -> bool:
 
 def _activated(tx: Transaction, before: Activation | None, definition: TriggerDef, config: str) -> Activation:
     now = tx.now
-    fresh = Activation(
-        name=definition.name,
-        dag_nsref=definition.dag_nsref,
-        trigger_type=definition.trigger_type,
-        status="active",
-        config_json=config,
-        created_at=now,
-        revision=1,
-        anchor=now,
-        decided_until=now,
-        next_run_at=None,
-        failures=0,
-        line_json=None,
-        cursor_json=None,
-    )
+    fresh = first(definition, config, now)
     if before is None:
         return replace(fresh, next_run_at=comes_due_at(firing_of(fresh, definition)))
     firing = _firing(before)
