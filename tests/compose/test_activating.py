@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,10 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path / "triggers.db")
 
 
-def changed(world: World, schedule: str, **options: object) -> TriggerManager:
+def changed(world: World, schedule: str, **options: Any) -> TriggerManager:
     """The trigger as another version of the program has it."""
     namespace = Namespace()
-    namespace.register_trigger("t", "a:dag", "poll", schedule, **options)  # type: ignore[arg-type]
+    namespace.register_trigger("t", "a:dag", "poll", schedule, **options)
     manager = TriggerManager(namespace, world.store, runner=world.runs)
     manager.activate("t")
     return manager

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -54,14 +55,14 @@ def importable(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 @pytest.mark.parametrize("c", [pytest.param(fetch, id="in a thread"), pytest.param(awaited, id="on the loop")])
 @pytest.mark.parametrize("mounted_first", [True, False])
 async def test_a_cached_node_is_cached_in_the_dags_of_its_namespace(
-    tmp_path: Path, c: object, mounted_first: bool
+    tmp_path: Path, c: FunctionType, mounted_first: bool
 ) -> None:
     ns, dag = Namespace(), Dag()
     storage = StorageConfig(cache_db=tmp_path / "cache.db", dags_db=tmp_path / "dags.db")
     if mounted_first:
         ns.mount(storage)
-    node = ns.register(c, config=NsCacheConfig(nsref=f"{__name__}:{c.__name__}", min_ttl=1, max_ttl=2))  # type: ignore[attr-defined,arg-type]
-    _ = dag.node(c) >> dag.node(text)  # type: ignore[arg-type]
+    node = ns.register(c, config=NsCacheConfig(nsref=f"{__name__}:{c.__name__}", min_ttl=1, max_ttl=2))
+    _ = dag.node(c) >> dag.node(text)
     ns.register(dag, nsref="a:by_callable")
     other = Dag()
     _ = other.node(node) >> other.node(text)

@@ -10,6 +10,8 @@ from tests.compose.fired import MINUTE, T0, World
 from wingbeat.compose.initiators import initiated_by
 from wingbeat.compose.namespace import TriggerConfig
 from wingbeat.compose.trigger import TriggerStore
+from wingbeat.store.compose import ticks
+from wingbeat.store.compose.transaction import Row, Transaction, Value
 
 
 @pytest.fixture
@@ -84,6 +86,20 @@ def test_pruning_keeps_what_is_young_or_few(world: World) -> None:
     assert world.store.prune(timedelta(minutes=3)) == 2
     assert world.store.prune(1) == 2
     assert len(world.events()) == 1
+
+
+def test_the_slots_of_a_backfill_are_found_by_their_moments(world: World) -> None:
+    plans: list[str] = []
+
+    class Explained(Transaction):
+        def fetch(self, sql: str, *values: Value) -> list[Row]:
+            plans.extend(row[-1] for row in super().fetch(f"EXPLAIN QUERY PLAN {sql}", *values))
+            return super().fetch(sql, *values)
+
+    with sqlite3.connect(world.store.db_path) as connection:
+        assert ticks.slots_taken(Explained(connection, T0), "t", T0, T0 + MINUTE) == set()
+    (plan,) = plans
+    assert "INDEX trigger_events_by_moment (trigger_name=? AND scheduled_for>? AND scheduled_for<?)" in plan
 
 
 async def test_another_program_may_disable_a_trigger(world: World) -> None:

@@ -13,8 +13,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-
 MAX_DIGITS = 18
+"""Of a number that a client has written: any that long fits in 63 bits."""
 
 
 class ClientGoneError(Exception):

@@ -75,6 +75,7 @@ _INDEXES: Mapping[str, str] = {
     "trigger_activations_by_due": "trigger_activations (next_run_at, name)"
     " WHERE status = 'active' AND next_run_at IS NOT NULL",
     "trigger_events_by_trigger": "trigger_events (trigger_name, fired_at, event_id)",
+    "trigger_events_by_moment": "trigger_events (trigger_name, scheduled_for) WHERE slot_key IS NOT NULL",
     "trigger_events_by_age": "trigger_events (fired_at, event_id)",
     "trigger_events_open": "trigger_events (lease_until, event_id)"
     " WHERE finished_at IS NULL AND lease_until IS NOT NULL",
