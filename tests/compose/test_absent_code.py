@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from tests.compose.fired import MINUTE, T0, Runs, World
+from wingbeat.compose.firing.claimants import Claimant
+from wingbeat.compose.firing.claims import claim_due
+from wingbeat.compose.firing.code import Code
+from wingbeat.compose.firing.stored_definitions import stored as decoded
 from wingbeat.compose.namespace import Namespace, TriggerConfig
 from wingbeat.compose.trigger import TriggerManager
+from wingbeat.store.compose.transaction import Transaction
 
 SECOND = timedelta(seconds=1)
 answers: list[dict[str, Any]] = []
@@ -75,6 +80,25 @@ async def test_a_slot_that_nobody_can_fire_is_told_of_ever_more_rarely_and_stays
     await world.manager.tick()
     assert world.runs.slots == [T0 + 60 * MINUTE]
     assert activation(world)["failures"] == 0
+
+
+async def test_a_look_that_is_rolled_back_has_seen_nothing(world: World) -> None:
+    """Or what it told would be gone, and nobody would tell it again."""
+    world.active("0 * * * *")
+    code, by = Code(decoded, lambda _: False), Claimant(MINUTE)
+    world.clock.forward(60 * MINUTE)
+    code.saw(world.store.file.write(lambda tx: claim_due(tx, tx.now, by=by, code=code)).code)
+    world.clock.forward(MINUTE)
+
+    def look_in_vain(tx: Transaction) -> None:
+        claim_due(tx, tx.now, by=by, code=code)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        world.store.file.write(look_in_vain)
+    assert errors(world) == []
+    world.store.file.write(lambda tx: claim_due(tx, tx.now, by=by, code=code))
+    assert len(errors(world)) == 1
 
 
 async def test_a_retry_waits_for_who_has_the_code(world: World) -> None:

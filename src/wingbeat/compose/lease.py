@@ -8,6 +8,7 @@ import os
 import sqlite3
 import weakref
 from datetime import timedelta
+from math import inf
 from threading import Event, Lock, Thread
 
 from wingbeat.compose.process import this_process
@@ -25,8 +26,6 @@ _log = logging.getLogger(__name__)
 class Lease:
     def __init__(self, file: File) -> None:
         self._file = file
-        self._seen = ("", 0.0)
-        """Until when the lease was seen to last. One that was only written may not have been committed."""
         self._process = 0
         self._beating = False
         self._lock = Lock()
@@ -39,20 +38,13 @@ class Lease:
 
     def hold(self, tx: Transaction) -> None:
         """In the transaction that makes or takes a run."""
-        enough = (tx.now + LEASE - _RENEW_EVERY).timestamp()
-        owner, until = self._seen
-        if owner != self.owner or until < enough:
-            held = owners.get(tx, self.owner)
-            if held is None or held.lease_until < enough:
-                self._renew(tx)
-            else:
-                self._seen = (held.owner, held.lease_until)
+        self._renew(tx, unless_until=(tx.now + LEASE - _RENEW_EVERY).timestamp())
         self._beat()
 
-    def _renew(self, tx: Transaction) -> None:
+    def _renew(self, tx: Transaction, *, unless_until: float = inf) -> None:
         process = this_process()
         until = (tx.now + LEASE).timestamp()
-        owners.renew(tx, Owner(process.name, process.place, process.identity, until))
+        owners.renew(tx, Owner(process.name, process.place, process.identity, until), unless_until=unless_until)
 
     def _beat(self) -> None:
         if self._process != os.getpid():

@@ -4,8 +4,7 @@ Its one rule: what nobody else has done after a while is told of, with an event,
 it stays due.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wingbeat.core.trigger import MAX_BACKOFF, back_off
@@ -18,39 +17,29 @@ TIME_FOR_OTHERS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Absence:
+class Absence:
     decided_until: datetime
     until: datetime
     """When to look at it again."""
     failures: int = 0
+    """How often it was told that nobody has done it."""
 
 
-@dataclass(slots=True)
-class Absences:
-    _by_name: dict[str, _Absence] = field(default_factory=dict[str, _Absence])
+def absent(before: Absence | None, activation: Activation, now: datetime) -> Absence:
+    """Others have some time first; when they did nothing in it, that is to be told."""
+    if before is None or before.decided_until != activation.decided_until:
+        return Absence(activation.decided_until, now + TIME_FOR_OTHERS)
+    if before.until > now:
+        return before
+    failures = before.failures + 1
+    return Absence(activation.decided_until, now + back_off(failures), failures)
 
-    def passed_over(self, now: datetime) -> Collection[str]:
-        """The triggers not to look at."""
-        forgotten = now - 2 * MAX_BACKOFF
-        self._by_name = {name: each for name, each in self._by_name.items() if each.until > forgotten}
-        return [name for name, each in self._by_name.items() if each.until > now]
 
-    def next_look(self, now: datetime) -> datetime | None:
-        return min((each.until for each in self._by_name.values() if each.until > now), default=None)
+def tell(tx: Transaction, activation: Activation, absence: Absence, now: datetime, *, why: str) -> None:
+    events.add(tx, activation.name, status="error", now=now, kind="schedule", error=why)
+    activations.fail(tx, activation.name, absence.failures)
 
-    def pass_over(self, activation: Activation, until: datetime) -> None:
-        self._by_name[activation.name] = _Absence(activation.decided_until, until)
 
-    def leave(self, tx: Transaction, activation: Activation, now: datetime, *, why: str) -> None:
-        """To others first; when they did nothing about it, it is told."""
-        before = self._by_name.get(activation.name)
-        if before is None or before.decided_until != activation.decided_until:
-            self.pass_over(activation, now + TIME_FOR_OTHERS)
-        elif before.until <= now:
-            failures = before.failures + 1
-            self._by_name[activation.name] = _Absence(activation.decided_until, now + back_off(failures), failures)
-            events.add(tx, activation.name, status="error", now=now, kind="schedule", error=why)
-            activations.fail(tx, activation.name, failures)
-
-    def end(self, name: str) -> None:
-        self._by_name.pop(name, None)
+def is_forgotten(absence: Absence, now: datetime) -> bool:
+    """Whether it was looked at so long ago that somebody else must have done it."""
+    return absence.until <= now - 2 * MAX_BACKOFF

@@ -11,9 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 from wingbeat.compose.firing import ledger
-from wingbeat.compose.firing.absences import Absences
 from wingbeat.compose.firing.claimants import Claimant, has_gone
-from wingbeat.compose.firing.code import Code
+from wingbeat.compose.firing.code import Code, Look
 from wingbeat.compose.firing.runs import inputs_of
 from wingbeat.compose.firing.schedules import Decision, count, decide, encode_line, wake_at
 from wingbeat.compose.initiators import SCHEDULER
@@ -40,18 +39,20 @@ class Claimed:
     taken: list[Tick]
     """Their next attempt is due, or who had them is gone."""
     next_look: datetime | None
+    code: Look
 
 
 def claim_due(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> Claimed:
-    taken = _take_over(tx, now, by=by, code=code)
+    look = code.look(now)
+    taken = _take_over(tx, look, by=by)
     begun: list[tuple[Tick, Activation]] = []
-    for activation in activations.due(tx, now, limit=MOST_TRIGGERS, without=code.absences.passed_over(now)):
+    for activation in activations.due(tx, now, limit=MOST_TRIGGERS, without=look.passed_over()):
         try:
-            if (definition := code.fireable(tx, activation, now)) is not None:
+            if (definition := look.fireable(tx, activation)) is not None:
                 begun += [(tick, activation) for tick in _claim(tx, activation, definition, now, by=by)]
         except (InvalidArgument, ValueError) as error:
             _leave_alone(tx, activation, now, error)
-    return Claimed(begun, taken, _next_look(tx, now, code.absences))
+    return Claimed(begun, taken, _next_look(tx, look), look)
 
 
 def rewind(tx: Transaction, now: datetime) -> int:
@@ -91,34 +92,35 @@ def slot_tick(activation: Activation, slot: datetime, *, status: str, payload: M
     )
 
 
-def _take_over(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> list[Tick]:
-    expired = ticks.expired(tx, now=now, limit=MOST_TRIGGERS, without=code.absences.passed_over(now))
+def _take_over(tx: Transaction, look: Look, *, by: Claimant) -> list[Tick]:
+    now = look.now
+    expired = ticks.expired(tx, now=now, limit=MOST_TRIGGERS, without=look.passed_over())
     if not expired:
         return []
     free = [tick for tick, owner in expired if by.may_take(tick.event_id, owner, now)]
     others = {tick.event_id for tick, _ in expired}.difference(tick.event_id for tick in free)
     if others:
         ticks.put_off(tx, others, until=by.until(now))
-    taken = [tick for tick in free if _may_fire(tx, tick, now, code)]
+    taken = [tick for tick in free if _may_fire(tx, tick, look)]
     ticks.take(tx, [tick.event_id for tick in taken], owner=by.owner, lease_until=by.until(now))
     return taken
 
 
-def _may_fire(tx: Transaction, tick: Tick, now: datetime, code: Code) -> bool:
+def _may_fire(tx: Transaction, tick: Tick, look: Look) -> bool:
     """Unless it is left to those who have its code. What is wrong with it is told when it is carried out."""
     activation = activations.get(tx, tick.trigger_name)
     try:
-        return activation is None or code.fireable(tx, activation, now) is not None
+        return activation is None or look.fireable(tx, activation) is not None
     except (InvalidArgument, ValueError):
         return True
 
 
-def _next_look(tx: Transaction, now: datetime, absences: Absences) -> datetime | None:
-    absent = absences.passed_over(now)
+def _next_look(tx: Transaction, look: Look) -> datetime | None:
+    absent = look.passed_over()
     looks = (
         activations.next_due(tx, without=absent),
         ticks.next_expiry(tx, without=absent),
-        absences.next_look(now),
+        look.next_look(),
     )
     return min((at for at in looks if at is not None), default=None)
 

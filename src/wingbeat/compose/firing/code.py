@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wingbeat.compose.firing.absences import Absences
+from wingbeat.compose.firing.absences import Absence, absent, is_forgotten, tell
 from wingbeat.compose.firing.polling import in_thread
 from wingbeat.compose.firing.stored_definitions import Elsewhere
 from wingbeat.compose.refs import GlobalRef
@@ -28,59 +28,96 @@ class Code:
     definitions: Definitions
     has: Callable[[str], bool]
     """Whether something is registered at a place."""
-    absences: Absences = field(default_factory=Absences)
-    _imports: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
-    """What went wrong with functions that were imported, or None."""
-    _wanted: list[TriggerDef] = field(default_factory=list[TriggerDef])
+    absences: dict[str, Absence] = field(default_factory=dict[str, Absence])
+    """Of triggers that are passed over, or were until lately."""
+    imports: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """What went wrong with functions that are to be imported, or None for those that are."""
     _warned: set[str] = field(default_factory=set[str])
 
-    def fireable(self, tx: Transaction, activation: Activation, now: datetime) -> TriggerDef | None:
-        """None when it must be left to others. Raises ValueError for a trigger that cannot be understood."""
-        try:
-            definition = self.definitions(activation)
-            if not self.has(activation.dag_nsref):
-                raise Elsewhere(f"trigger {activation.name!r}: {activation.dag_nsref!r} is not in this program")
-            if not self._is_imported(definition):
-                self.absences.pass_over(activation, now + _LONGEST_IMPORT)
-                return None
-        except Elsewhere as why:
-            self._warn_once(activation.name, why)
-            self.absences.leave(tx, activation, now, why=str(why))
-            return None
-        return definition
+    def look(self, now: datetime) -> "Look":
+        """For one transaction."""
+        return Look(self, now, dict(self.absences))
 
-    def wanted(self) -> list[TriggerDef]:
-        """Those whose functions are to be imported, each once."""
-        wanted, self._wanted = self._wanted, []
-        return wanted
+    def saw(self, look: "Look") -> None:
+        """What a transaction saw, once it is committed."""
+        self.absences.update(look.left)
+        self.absences = {name: each for name, each in self.absences.items() if not is_forgotten(each, look.now)}
+        self.imports.update((name, _is_importing(each)) for name, each in look.wanted.items())
+        for name, why in look.elsewhere.items():
+            if name not in self._warned:
+                self._warned.add(name)
+                log.warning("slots of trigger %r are left to programs that have its code: %s", name, why)
 
     async def fetch(self, definition: TriggerDef) -> None:
         try:
             await in_thread(lambda: self.require(definition))
         except Exception as error:
             log.exception("the poll_fn of trigger %r cannot be imported", definition.name)
-            self._imports[str(definition.poll_fn)] = str(error)
+            self.imports[str(definition.poll_fn)] = str(error)
         finally:
-            self.absences.end(definition.name)
+            self.absences.pop(definition.name, None)
 
     def require(self, definition: TriggerDef) -> None:
         """Import its function here and now. Raises ValueError when there is none, and what its module raises."""
         definition.polled()
-        self._imports[str(definition.poll_fn)] = None
+        self.imports[str(definition.poll_fn)] = None
 
-    def _warn_once(self, name: str, why: Elsewhere) -> None:
-        if name not in self._warned:
-            self._warned.add(name)
-            log.warning("slots of trigger %r are left to programs that have its code: %s", name, why)
+
+@dataclass(slots=True)
+class Look:
+    """What one transaction sees of the code; nobody else knows of it until `Code.saw`."""
+
+    code: Code
+    now: datetime
+    absences: dict[str, Absence]
+    left: dict[str, Absence] = field(default_factory=dict[str, Absence])
+    """Of triggers that are passed over from now on."""
+    elsewhere: dict[str, str] = field(default_factory=dict[str, str])
+    """Why triggers cannot fire in this program."""
+    wanted: dict[str, TriggerDef] = field(default_factory=dict[str, TriggerDef])
+    """Functions that are to be imported, each with a trigger that asks it."""
+
+    def passed_over(self) -> list[str]:
+        """The triggers not to look at."""
+        return [name for name, each in self.absences.items() if each.until > self.now]
+
+    def next_look(self) -> datetime | None:
+        return min((each.until for each in self.absences.values() if each.until > self.now), default=None)
+
+    def fireable(self, tx: Transaction, activation: Activation) -> TriggerDef | None:
+        """None when it must be left to others. Raises ValueError for a trigger that cannot be understood."""
+        try:
+            definition = self.code.definitions(activation)
+            if not self.code.has(activation.dag_nsref):
+                raise Elsewhere(f"trigger {activation.name!r}: {activation.dag_nsref!r} is not in this program")
+            if self._is_imported(definition):
+                return definition
+            self._leave(activation.name, Absence(activation.decided_until, self.now + _LONGEST_IMPORT))
+        except Elsewhere as why:
+            self.elsewhere[activation.name] = str(why)
+            before = self.absences.get(activation.name)
+            absence = absent(before, activation, self.now)
+            if absence.failures and absence is not before:
+                tell(tx, activation, absence, self.now, why=str(why))
+            self._leave(activation.name, absence)
+        return None
+
+    def _leave(self, name: str, absence: Absence) -> None:
+        self.absences[name] = self.left[name] = absence
 
     def _is_imported(self, definition: TriggerDef) -> bool:
         if not isinstance(definition.poll_fn, GlobalRef):
             return True
         name = str(definition.poll_fn)
-        if name not in self._imports:
-            self._imports[name] = f"trigger {definition.name!r}: poll_fn {name!r} is still being imported"
-            self._wanted.append(definition)
+        if name in self.wanted:
+            raise Elsewhere(_is_importing(definition))
+        if name not in self.code.imports:
+            self.wanted[name] = definition
             return False
-        if (error := self._imports[name]) is not None:
+        if (error := self.code.imports[name]) is not None:
             raise Elsewhere(error)
         return True
+
+
+def _is_importing(definition: TriggerDef) -> str:
+    return f"trigger {definition.name!r}: poll_fn {str(definition.poll_fn)!r} is still being imported"

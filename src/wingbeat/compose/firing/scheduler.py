@@ -63,7 +63,8 @@ class Scheduler:
         """Claim what is due at `now`, and begin it."""
         fires = self._fires
         claimed = await fires.claim(lambda tx: claim_due(tx, now, by=fires.by, code=fires.code))
-        for definition in fires.code.wanted():
+        fires.code.saw(claimed.code)
+        for definition in claimed.code.wanted.values():
             _spawned(self._tasks, self._fetch(definition))
         for tick, activation in claimed.begun:
             begin = fires.take_up if self._is_of_before(tick) else fires.carry_out

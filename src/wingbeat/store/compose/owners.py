@@ -21,14 +21,16 @@ class Owner:
     lease_until: float
 
 
-def renew(tx: Transaction, owner: Owner) -> None:
+def renew(tx: Transaction, owner: Owner, *, unless_until: float) -> None:
+    """A lease that lasts until then already stays as it is."""
     tx.execute(
         "INSERT INTO run_owners (owner, place, process, lease_until) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until",
+        " ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until WHERE lease_until < ?",
         owner.owner,
         owner.place,
         owner.process,
         owner.lease_until,
+        unless_until,
     )
 
 
