@@ -7,15 +7,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wingbeat.errors import Conflict, FailedPrecondition, ResourceExhausted, StartError, Unavailable, Unstorable
 from wingbeat.store.compose import connection
+from wingbeat.store.compose import writer as writing
 from wingbeat.store.compose.connection import File, open_file
 from wingbeat.store.compose.transaction import Transaction, translate
 
@@ -42,6 +46,10 @@ def add(tx: Transaction, name: str) -> int:
     return tx.execute("INSERT INTO item (name, amount) VALUES (?, 1)", name)
 
 
+def add_any(tx: Transaction) -> int:
+    return tx.execute("INSERT INTO item (name, amount) VALUES (hex(randomblob(16)), 1)")
+
+
 def count(tx: Transaction) -> int:
     row = tx.fetchrow("SELECT count(*) FROM item")
     assert row
@@ -55,6 +63,16 @@ def names(tx: Transaction) -> list[str]:
 def version(connection: sqlite3.Connection) -> int:
     """Another number after each commit of others that changed something."""
     return connection.execute("PRAGMA data_version").fetchone()[0]
+
+
+async def together(file: File, *bodies: Callable[[Transaction], Any], durable: bool = False) -> list[Any]:
+    """What the bodies return or raise, that share a COMMIT."""
+    submitted = threading.Event()
+    before = file.acommit(lambda tx: submitted.wait())
+    answers = [(file.awrite if durable else file.acommit)(body) for body in bodies]
+    submitted.set()
+    await before
+    return await asyncio.gather(*answers, return_exceptions=True)
 
 
 def test_a_write_is_read_back_and_anybody_can_read_it_with_sqlite3(file: File, path: Path) -> None:
@@ -112,6 +130,16 @@ async def test_what_is_committed_is_on_the_disk_soon(file: File, path: Path) -> 
             await asyncio.sleep(0.001)
 
 
+async def test_what_is_committed_is_on_the_disk_soon_however_much_is_written(file: File) -> None:
+    def synchronous(tx: Transaction) -> Any:
+        add_any(tx)
+        return tx.fetchrow("PRAGMA synchronous")
+
+    began = time.monotonic()
+    while await file.acommit(synchronous) != (2,):
+        assert time.monotonic() < began + 30
+
+
 async def test_a_commit_that_changes_nothing_leaves_nothing_to_flush(file: File, path: Path) -> None:
     """Or processes that look at a file in turns would wake each other for ever."""
     with closing(sqlite3.connect(path)) as other:
@@ -119,6 +147,123 @@ async def test_a_commit_that_changes_nothing_leaves_nothing_to_flush(file: File,
         await file.acommit(lambda tx: tx.execute("UPDATE item SET amount = 2 WHERE name = 'nobody'"))
         await file.flush()
         assert version(other) == before
+
+
+async def test_a_write_that_raises_does_not_make_anybody_forget_what_is_committed(file: File, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        await file.acommit(lambda tx: add(tx, "a"))
+        committed = version(other)
+        with pytest.raises(Conflict):
+            await file.awrite(lambda tx: add(tx, "a"))
+        assert version(other) == committed
+        await file.flush()
+        assert version(other) != committed
+
+
+async def test_what_a_neighbour_has_not_written_counts_for_no_change(file: File, path: Path) -> None:
+    def add_and_raise(tx: Transaction) -> None:
+        add(tx, "b")
+        raise KeyError("b")
+
+    with closing(sqlite3.connect(path)) as other:
+        await file.acommit(lambda tx: add(tx, "a"))
+        committed = version(other)
+        broken, nothing = await together(file, add_and_raise, lambda tx: None, durable=True)
+        assert (type(broken), nothing) == (KeyError, None)
+        assert version(other) != committed, "the disk was to have what was committed before"
+
+
+async def brief(file: File, body: Callable[[Transaction], Any]) -> tuple[Any, bool]:
+    """What the body returns, and whether it ran in this thread."""
+    answer, thread = await file.acommit(lambda tx: (body(tx), threading.get_ident()), brief=True)
+    return answer, thread == threading.get_ident()
+
+
+@pytest.fixture
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, the writer has not yet brought to the disk what a test has committed."""
+    monkeypatch.setattr(writing, "LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_runs_on_the_loop_while_there_is_nothing_to_wait_for(file: File) -> None:
+    assert await brief(file, lambda tx: add(tx, "a")) == (1, False), "the log may begin anew"
+    assert await brief(file, lambda tx: add(tx, "b")) == (1, True)
+    assert await brief(file, lambda tx: tx.fetchrow("PRAGMA wal_autocheckpoint")) == ((0,), True)
+    assert await file.awrite(lambda tx: tx.fetchrow("PRAGMA wal_autocheckpoint")) == (1000,)
+    assert await brief(file, lambda tx: add(tx, "c")) == (1, False)
+    assert await file.aread(names) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_joins_those_that_wait(file: File) -> None:
+    await brief(file, lambda tx: add(tx, "a"))
+    submitted = threading.Event()
+    before = file.acommit(lambda tx: submitted.wait())
+    waiting = asyncio.ensure_future(brief(file, lambda tx: add(tx, "b")))
+    await asyncio.sleep(0)
+    submitted.set()
+    assert (await before, await waiting) == (True, (1, False))
+    await together(file, count, count)
+    assert await brief(file, lambda tx: add(tx, "d")) == (1, False), "others write as well"
+
+
+async def test_a_brief_body_is_on_the_disk_soon(file: File, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 0.5)
+    monkeypatch.setattr(writing, "LINGER_SECONDS", 0.5)
+    with closing(sqlite3.connect(path)) as other:
+        await brief(file, lambda tx: add(tx, "a"))
+        assert await brief(file, lambda tx: add(tx, "b")) == (1, True)
+        committed = version(other)
+        while version(other) == committed:
+            await asyncio.sleep(0.001)
+        await file.flush()
+        flushed = version(other)
+        await file.flush()
+        assert version(other) == flushed
+
+
+async def test_brief_bodies_are_on_the_disk_soon_however_many_there_are(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LINGER_SECONDS", 60.0)
+    await brief(file, add_any)
+    assert await brief(file, add_any) == (1, True)
+    began = time.monotonic()
+    while await brief(file, add_any) == (1, True):
+        assert time.monotonic() < began + 30
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_does_not_wait_for_another_program(file: File, path: Path) -> None:
+    await brief(file, lambda tx: add(tx, "a"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(file.acommit(lambda tx: add(tx, "b"), brief=True))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        other.execute("COMMIT")
+        assert await waiting == 1
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_that_raises_writes_nothing(file: File) -> None:
+    await brief(file, lambda tx: add(tx, "a"))
+    with pytest.raises(Conflict, match=r"app\.db"):
+        await brief(file, lambda tx: add(tx, "b") + add(tx, "a"))
+    assert await file.aread(names) == ["a"]
+    assert await brief(file, lambda tx: add(tx, "b")) == (1, True)
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_cannot_write_another_transaction(file: File) -> None:
+    await brief(file, lambda tx: add(tx, "a"))
+    with pytest.raises(RuntimeError, match="its own transaction"):
+        await brief(file, lambda tx: file.write(count))
+    with pytest.raises(RuntimeError, match="its own transaction"):
+        await brief(file, lambda tx: file.acommit(count, brief=True))
+    assert await brief(file, count) == (1, True)
 
 
 async def test_a_commit_that_raises_writes_nothing(file: File) -> None:
@@ -147,14 +292,11 @@ def test_a_body_that_raises_writes_nothing_and_its_neighbours_are_written(file: 
         added = add(tx, name)
         if name == "broken":
             raise KeyError(name)
-        return added
+        return added + count(tx)
 
-    async def all_at_once() -> list[int | BaseException]:
-        bodies = [partial(add_all_but_broken, name=name) for name in ("a", "broken", "b")]
-        return await asyncio.gather(*(file.awrite(body) for body in bodies), return_exceptions=True)
-
-    first, second, third = asyncio.run(all_at_once())
-    assert (first, type(second), third) == (1, KeyError, 1)
+    bodies = [partial(add_all_but_broken, name=name) for name in ("a", "broken", "b")]
+    first, second, third = asyncio.run(together(file, *bodies))
+    assert (first, type(second), third) == (2, KeyError, 3)
     assert file.read(names) == ["a", "b"]
 
 

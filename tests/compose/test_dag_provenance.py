@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from wingbeat.compose import lease, process
 from wingbeat.compose.changes import (
+    Change,
     Ending,
     NodeCompleted,
     NodeFailed,
@@ -32,6 +33,7 @@ from wingbeat.compose.changes import (
     RunFinished,
     RunPaused,
     RunTaken,
+    are_brief,
 )
 from wingbeat.compose.dag_provenance import (
     SCHEDULER,
@@ -327,6 +329,29 @@ def test_a_lease_is_renewed_while_a_run_is_running_and_no_longer(provenance: Dag
     assert until == (clock.now + LEASE).timestamp()
     provenance.finish_run("r1", "completed")
     assert not provenance._lease.renew_if_needed()
+
+
+@pytest.mark.parametrize(
+    ("changes", "brief"),
+    [
+        ([NodeCompleted("r1", "a", "1", (("a", "b"),)), NodeStarted("r1", "b", "{}")], True),
+        ([NodeCompleted("r1", "a", "1" * 100_000)], False),
+        ([NodeStarted("r1", "a", "1" * 100_000)], False),
+        ([NodeCompleted("r1", "a", "1", tuple(("a", f"b{number}") for number in range(100)))], False),
+        ([NodeStarted("r1", f"a{number}", "{}") for number in range(100)], False),
+        ([CREATED, NodeStarted("r1", "a", "{}")], False),
+        ([RunTaken("r1")], False),
+    ],
+)
+def test_the_loop_itself_writes_only_what_takes_no_time(changes: list[Change], brief: bool) -> None:
+    assert are_brief(changes) == brief
+
+
+def test_a_lease_that_was_rolled_back_is_not_held(provenance: DagProvenance) -> None:
+    with pytest.raises(Conflict):
+        provenance.record([CREATED, replace(CREATED, run_id="r2"), NodeStarted("nobody's", "a", "{}")])
+    provenance.record([CREATED])
+    assert provenance._file.read(lambda tx: tx.fetch("SELECT owner FROM run_owners")) == [(this_process().name,)]
 
 
 def test_a_long_step_does_not_cost_a_run_its_lease(path: Path, clock: Hands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+_FEW = 8
+_LITTLE = 4_000
+"""Letters of JSON."""
 Ending: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 
@@ -90,6 +93,21 @@ class NodeSkipped:
 Change: TypeAlias = (
     RunCreated | RunTaken | RunPaused | RunFinished | NodeStarted | NodeCompleted | NodeFailed | NodeSkipped
 )
+
+
+def are_brief(changes: Sequence[Change]) -> bool:
+    """Whether writing them takes microseconds: a few nodes of a run that goes on, with little to say."""
+    return len(changes) <= _FEW and all(map(_is_brief, changes))
+
+
+def _is_brief(change: Change) -> bool:
+    match change:
+        case NodeStarted():
+            return len(change.input_json) <= _LITTLE
+        case NodeCompleted():
+            return len(change.output_json) <= _LITTLE and len(change.edges) <= _FEW
+        case _:
+            return False
 
 
 class Recorder(Protocol):

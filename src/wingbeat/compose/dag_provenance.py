@@ -8,12 +8,13 @@ Without a file there is `NullProvenance`, which keeps nothing.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from wingbeat.clock import Clock, system_clock
 from wingbeat.compose import pruning, recording
-from wingbeat.compose.changes import Change
+from wingbeat.compose.changes import Change, are_brief
 from wingbeat.compose.initiators import SCHEDULER, initiated_by, run_initiator
 from wingbeat.compose.json_text import json_default, json_text, safe_json_dumps
 from wingbeat.compose.lease import Lease
@@ -136,10 +137,10 @@ class DagProvenance(RunReads):
 
     async def arecord(self, changes: Sequence[Change], *, durable: bool = True) -> None:
         """`record` for the event loop. Changes that are not durable outlive this process at once; a cut of power may
-        take them until the next ones that are, or for some milliseconds.
+        take them until the next ones that are, or for a tenth of a second.
         """
-        write = self._file.awrite if durable else self._file.acommit
-        await write(lambda tx: recording.record(tx, changes, lease=self._lease))
+        body = partial(recording.record, changes=changes, lease=self._lease)
+        await (self._file.awrite(body) if durable else self._file.acommit(body, brief=are_brief(changes)))
 
     async def aread(self, read: "Callable[[DagProvenance], T]") -> T:
         """Read on a thread, for the event loop: `await provenance.aread(lambda history: history.get_run(run_id))`."""

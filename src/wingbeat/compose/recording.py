@@ -27,14 +27,10 @@ from wingbeat.store.compose.transaction import Transaction
 
 def record(tx: Transaction, changes: Sequence[Change], *, lease: Lease) -> None:
     """Raises Conflict for a run that another process keeps going, or that is not there."""
-    mine: set[str] = set()
-    others: dict[str, None] = {}
-    for change in changes:
-        if _apply(tx, change, lease):
-            mine.add(change.run_id)
-        elif not isinstance(change, RunCreated) and change.run_id not in mine:
-            others[change.run_id] = None
-    lost = owners.taken_from(tx, others, owner=lease.owner) if others else None
+    mine = {change.run_id for change in changes if _apply(tx, change, lease)}
+    changed = dict.fromkeys(change.run_id for change in changes if not isinstance(change, RunCreated))
+    unsure = [run_id for run_id in changed if run_id not in mine]
+    lost = owners.taken_from(tx, unsure, owner=lease.owner) if unsure else None
     if lost:
         raise Conflict(f"run {lost!r} is not kept going by this process any more: what happens here does not count")
 
@@ -66,7 +62,7 @@ def _apply(tx: Transaction, change: Change, lease: Lease) -> bool:
         case RunPaused(run_id):
             runs.set_status(tx, run_id, "paused")
         case RunFinished(run_id, status, outputs_json, error):
-            runs.finish(tx, run_id, status=status, outputs_json=outputs_json, error=error)
+            return runs.finish(tx, run_id, status=status, outputs_json=outputs_json, error=error, owner=lease.owner)
         case _:
             _apply_to_node(tx, change)
     return False

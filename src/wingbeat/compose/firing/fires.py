@@ -213,9 +213,9 @@ class Fires:
                 return
             if tick.status == "checking":
                 activations.checked(tx, tick.trigger_name, now)
+                activations.wake(tx, tick.trigger_name, now)
             else:
-                activations.ran(tx, tick.trigger_name, tick.run_id, now)
-            activations.wake(tx, tick.trigger_name, now)
+                activations.ended(tx, tick.trigger_name, tick.run_id, now)
             if tick.kind == "backfill":
                 ticks.unpark(tx, tick.trigger_name, now, room=1)
 

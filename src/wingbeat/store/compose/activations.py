@@ -143,6 +143,17 @@ def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
     )
 
 
+def ended(tx: Transaction, name: str, run_id: str, now: datetime) -> None:
+    """`ran` and `wake`."""
+    tx.execute(
+        "UPDATE trigger_activations SET last_run_at = ?1, last_checked_at = ?1, last_run_id = ?2, next_run_at ="
+        " CASE WHEN line_json IS NOT NULL AND status = 'active' THEN ?1 ELSE next_run_at END WHERE name = ?3",
+        now.timestamp(),
+        run_id,
+        name,
+    )
+
+
 def wake(tx: Transaction, name: str, now: datetime) -> None:
     """Look at a trigger for which slots wait: a run of it is over."""
     tx.execute(

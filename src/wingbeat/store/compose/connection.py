@@ -1,7 +1,8 @@
 """Files of the embedded library: `open_file`, then `write(body)` and `read(body)`, each one transaction.
 
 A process opens a path once, whoever asks for it: one connection writes, on a thread, others read. A body is a plain
-function that uses nothing but its transaction. Nothing here ever blocks an event loop that calls `awrite` or `aread`.
+function that uses and changes nothing but its transaction, so that it may be run again. Nothing here ever blocks an
+event loop that calls `awrite` or `aread`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import TypeVar
 from wingbeat.clock import Clock, system_clock
 from wingbeat.errors import StartError
 from wingbeat.store.compose.identity import identity
-from wingbeat.store.compose.jobs import Job, nothing
+from wingbeat.store.compose.jobs import Job, nothing, settle
 from wingbeat.store.compose.readers import Readers
 from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free
 from wingbeat.store.compose.writer import Writer
@@ -71,11 +72,13 @@ class File:
         """Returns when the disk has it. A caller that is cancelled may find it written all the same."""
         return self._submit(body, durable=True)
 
-    def acommit(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
+    def acommit(self, body: Callable[[Transaction], T], *, brief: bool = False) -> Awaitable[T]:
         """Returns when everybody can read it, whatever becomes of this process. A cut of power may take it, until
-        the next `awrite` or `flush` returns, or some milliseconds have gone by.
+        the next `awrite` or `flush` returns, or a tenth of a second has gone by.
+
+        A `brief` body takes microseconds: it may be run at once, on the event loop, while nobody else writes.
         """
-        return self._submit(body, durable=False)
+        return self._submit(body, durable=False, brief=brief)
 
     def flush(self) -> Awaitable[None]:
         """Returns when the disk has all that was committed before this call, which begins it."""
@@ -88,9 +91,13 @@ class File:
         """Several synchronous calls in a row, for an event loop that must not wait for them."""
         return await asyncio.get_running_loop().run_in_executor(self._shared.readers.threads(), call)
 
-    def _submit(self, body: Callable[[Transaction], T], *, durable: bool) -> Awaitable[T]:
+    def _submit(self, body: Callable[[Transaction], T], *, durable: bool, brief: bool = False) -> Awaitable[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._shared.writer.submit(Job(body, self._clock, future, durable=durable))
+        job = Job(body, self._clock, future, durable=durable)
+        if brief and self._shared.writer.try_here(job):
+            settle(job)
+        else:
+            self._shared.writer.submit(job)
         return future
 
     def edition(self) -> int:

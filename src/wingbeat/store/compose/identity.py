@@ -15,9 +15,10 @@ class Identity:
     def holds(self) -> bool:
         """Whether the path still leads to this file."""
         try:
-            return identity(self.path) == self
+            status = self.path.stat()
         except FileNotFoundError:
             return False
+        return (status.st_dev, status.st_ino) == (self.device, self.inode)
 
     def check(self) -> None:
         """Raises FailedPrecondition unless `holds`."""

@@ -34,7 +34,7 @@ def answer(jobs: Iterable[Job]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in jobs:
         if isinstance(job.future, Future):
-            _settle(job)
+            settle(job)
         else:
             by_loop.setdefault(job.future.get_loop(), []).append(job)
     for loop, answered in by_loop.items():
@@ -44,10 +44,10 @@ def answer(jobs: Iterable[Job]) -> None:
 
 def _settle_all(jobs: list[Job]) -> None:
     for job in jobs:
-        _settle(job)
+        settle(job)
 
 
-def _settle(job: Job) -> None:
+def settle(job: Job) -> None:
     if job.future.cancelled():
         return
     if job.error is None:

@@ -60,14 +60,27 @@ def set_status(tx: Transaction, run_id: str, status: str) -> None:
     tx.execute("UPDATE dag_runs SET status = ? WHERE run_id = ?", status, run_id)
 
 
-def finish(tx: Transaction, run_id: str, *, status: str, outputs_json: str | None, error: str | None = None) -> None:
-    tx.execute(
-        "UPDATE dag_runs SET status = ?, finished_at = ?, sink_outputs_json = ?, error = ? WHERE run_id = ?",
-        status,
-        tx.now.timestamp(),
-        outputs_json,
-        error,
-        run_id,
+def finish(
+    tx: Transaction,
+    run_id: str,
+    *,
+    status: str,
+    outputs_json: str | None,
+    error: str | None = None,
+    owner: str | None = None,
+) -> bool:
+    """Whether it is there and, where an owner is given, nobody else's."""
+    return bool(
+        tx.execute(
+            "UPDATE dag_runs SET status = ?1, finished_at = ?2, sink_outputs_json = ?3, error = ?4"
+            " WHERE run_id = ?5 AND coalesce(owner = ?6, TRUE)",
+            status,
+            tx.now.timestamp(),
+            outputs_json,
+            error,
+            run_id,
+            owner,
+        )
     )
 
 

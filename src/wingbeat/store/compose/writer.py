@@ -1,25 +1,32 @@
 """The one connection with which a process writes a file, on a thread of its own.
 
-Bodies that wait at the same time share a COMMIT, each in a savepoint; a caller hears of its write after that COMMIT
-reached the disk. One that is content with less hears of it once it is committed, which survives the end of this
-process: the disk has it with the next COMMIT that somebody waits for, or after `LINGER_SECONDS`.
+Bodies that wait at the same time share a COMMIT; when one of them raises, all are rolled back and run again, each in a
+savepoint. A caller hears of its write after that COMMIT reached the disk. One that is content with less hears of it
+once it is committed, which survives the end of this process: the disk has it with the next COMMIT that somebody waits
+for, or soon after. A brief one need not even change threads while nobody else writes.
 """
 
 import sqlite3
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from threading import Lock, RLock, Thread, current_thread
+from threading import Lock, RLock, Thread, current_thread, get_ident
+from time import monotonic
 from types import TracebackType
 
 from wingbeat.clock import system_clock
 from wingbeat.store.compose.identity import Identity
 from wingbeat.store.compose.jobs import Job, answer, nothing
-from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free, roll_back, translate
+from wingbeat.store.compose.transaction import Transaction, connect, execute_when_free, is_busy, roll_back, translate
 
 MAX_GROUP = 200
 """Bodies that share one COMMIT at most."""
 LINGER_SECONDS = 0.005
-"""For how long a writer that has nothing to do keeps what only a cut of power could take."""
+LONGEST_SECONDS = 0.1
+"""For how long a writer keeps what only a cut of power could take: while nobody writes, and however much is written."""
+AFTER_ERROR_SECONDS = 1.0
+"""Until what could not be brought to the disk is tried again, when nobody writes."""
+_LOG_PAGES = 1_000
+"""Of the log, after which they are moved into the file: SQLite's own choice."""
 _EDITIONS = 2**32
 """More than the times that one connection can notice a change."""
 
@@ -54,15 +61,37 @@ class Writer:
         self._opened = 0
         self._durable = True
         """How the connection commits."""
-        self._lingers = False
-        """Something is committed that the disk may not have yet."""
+        self._checkpoints = True
+        """Whether a COMMIT may move what is in the log into the file, which waits for the disk."""
+        self._here: int | None = None
+        """The thread that writes instead of the writer's own."""
+        self._alone = False
+        """Whether the last group was one job."""
+        self._unsaved: tuple[float, float] | None = None
+        """When the first and the last of what the disk may not have yet were committed, by the monotonic clock."""
 
     def submit(self, job: Job) -> None:
         """Its future is told. Raises RuntimeError inside of another body, which would wait for itself."""
         thread = self._thread or self._start()
-        if thread is current_thread():
+        if get_ident() in (thread.ident, self._here):
             raise RuntimeError("a body writes through its own transaction only")
         self._jobs.put(job)
+
+    def try_here(self, job: Job) -> bool:
+        """Write it in the thread of the caller, if that waits for nothing and nobody. Whether it was tried.
+
+        After a COMMIT that the disk was waited for, the next one may begin the log anew and wait for it once more:
+        that one is for the writer's own thread.
+        """
+        if self._here is not None or not self._quiet.acquire(blocking=False):
+            return False
+        try:
+            self._here = get_ident()
+            calm = self._alone and not self._durable and self._unsaved is not None and self._jobs.empty()
+            return calm and self._write_here(job)
+        finally:
+            self._here = None
+            self._quiet.release()
 
     def edition(self) -> int:
         """Changes whenever anybody but this writer has written. Waits for a group that is being written."""
@@ -103,6 +132,7 @@ class Writer:
         while jobs := self._next_group():
             with self._quiet:
                 self._write_group(jobs)
+            answer(jobs)
             del jobs
         with self._quiet:
             self._close()
@@ -113,11 +143,8 @@ class Writer:
         if first is None:
             return []
         jobs = [first]
-        while len(jobs) < MAX_GROUP:
-            try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                break
+        while len(jobs) < MAX_GROUP and not self._jobs.empty():
+            job = self._jobs.get_nowait()
             if job is None:
                 self._jobs.put(None)
                 break
@@ -125,44 +152,93 @@ class Writer:
         return jobs
 
     def _next(self) -> Job | None:
-        if self._lingers:
+        while True:
             try:
-                return self._jobs.get(timeout=LINGER_SECONDS)
+                return self._jobs.get(timeout=self._patience())
             except Empty:
-                return self._flush()
-        return self._jobs.get()
+                if self._patience() == 0:
+                    # Unless it reaches the disk:
+                    again = monotonic() + AFTER_ERROR_SECONDS
+                    self._unsaved = again, again
+                    return self._flush()
+
+    def _patience(self) -> float | None:
+        """Seconds until what is committed is to be on the disk; None when it is."""
+        if self._unsaved is None:
+            return None
+        first, last = self._unsaved
+        return max(0.0, min(first + LONGEST_SECONDS, last + LINGER_SECONDS) - monotonic())
+
+    def _is_overdue(self) -> bool:
+        return self._unsaved is not None and self._unsaved[0] + LONGEST_SECONDS < monotonic()
+
+    def _note_commit(self, *, durable: bool) -> None:
+        now = monotonic()
+        self._unsaved = None if durable else (self._unsaved[0] if self._unsaved else now, now)
 
     def _write_group(self, jobs: list[Job]) -> None:
         waiting = [job for job in jobs if not job.future.cancelled()]
-        durable = any(job.durable for job in waiting)
+        durable = self._is_overdue() or any(job.durable for job in waiting)
+        self._alone = len(waiting) == 1
         with _Kept() as group:
             connection = self._begin(durable=durable)
-            changes = connection.total_changes
-            if len(waiting) == 1:
-                # Nobody else is to be saved from it: the whole transaction is its savepoint.
-                _write(connection, waiting[0])
-            else:
-                for job in waiting:
-                    self._write_one(connection, job)
-            changed = connection.total_changes != changes
-            if durable and self._lingers and not changed:
+            changed = self._write_all(connection, waiting)
+            if durable and not changed and self._unsaved is not None:
                 _touch(connection)
             connection.execute("COMMIT")
-            self._lingers = self._lingers or changed
-        self._lingers = self._lingers and not durable
+            if durable or changed:
+                self._note_commit(durable=durable)
         if group.error:
             self._fail(group.error, waiting)
-        answer(waiting)
+
+    def _write_here(self, job: Job) -> bool:
+        with _Kept() as group:
+            connection = self._open()
+            if self._checkpoints:
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+                self._checkpoints = False
+            connection.execute("BEGIN IMMEDIATE")
+            _write(connection, job)
+            connection.execute("COMMIT")
+            self._note_commit(durable=False)
+        if group.error and is_busy(group.error):
+            return False
+        if group.error:
+            self._fail(group.error, [job])
+        return True
+
+    def _write_all(self, connection: sqlite3.Connection, jobs: list[Job]) -> bool:
+        """Whether anything has changed. Raises what a body raises that is alone."""
+        before = connection.total_changes
+        with _Kept() as first:
+            for job in jobs:
+                _write(connection, job)
+        if first.error is None:
+            return connection.total_changes != before
+        if len(jobs) == 1:
+            raise first.error
+        roll_back(connection)
+        self._begin_when_free(connection)
+        changed = [self._write_apart(connection, job) for job in jobs]
+        return any(changed)
 
     def _begin(self, *, durable: bool) -> sqlite3.Connection:
         connection = self._open()
         if durable != self._durable:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
-        execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
+        if durable and not self._checkpoints:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            self._checkpoints = True
+        self._begin_when_free(connection)
         return connection
 
-    def _write_one(self, connection: sqlite3.Connection, job: Job) -> None:
+    def _begin_when_free(self, connection: sqlite3.Connection) -> None:
+        execute_when_free(connection, "BEGIN IMMEDIATE", seconds=self._busy_seconds)
+
+    def _write_apart(self, connection: sqlite3.Connection, job: Job) -> bool:
+        """Whether it has changed anything; what it raises is its own."""
+        before = connection.total_changes
         connection.execute("SAVEPOINT body")
         with _Kept() as body:
             _write(connection, job)
@@ -170,6 +246,7 @@ class Writer:
             connection.execute("ROLLBACK TO body")
             job.error = translate(body.error, self._identity.path)
         connection.execute("RELEASE body")
+        return body.error is None and connection.total_changes != before
 
     def _fail(self, error: BaseException, jobs: list[Job]) -> None:
         if self._connection:
@@ -189,12 +266,13 @@ class Writer:
             self._connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._opened += 1
-            self._durable = True
+            self._durable = self._checkpoints = True
         return self._connection
 
     def _close(self) -> None:
-        if self._lingers:
+        if self._unsaved is not None:
             self._write_group([self._flush()])
+            self._unsaved = None
         if self._connection:
             self._connection.close()
         self._connection = None
