@@ -53,6 +53,8 @@ def source_inputs(dag: "Dag", values: Mapping[str, Any]) -> dict[str, dict[str, 
     Raises ValueError for a value that no source takes.
     """
     found: dict[str, dict[str, Any]] = {}
+    if not values:
+        return found
     unused = set(values)
     for source in dag.sources():
         given = values.get(source.label)

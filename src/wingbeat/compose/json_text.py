@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 def json_text(value: object) -> str:
     """Raises InvalidArgument, which says what cannot be written."""
     try:
-        return json.dumps(value, default=json_default, allow_nan=False)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"a value of {_name(value)} cannot be written as JSON: {error}") from error
 
@@ -25,6 +25,9 @@ def json_default(obj: Any) -> Any:
         return to_jsonable_python(obj, bytes_mode="base64")
     except (PydanticSerializationError, ValueError) as error:
         raise TypeError(f"{_name(obj)} has no JSON") from error
+
+
+_ENCODER = json.JSONEncoder(default=json_default, allow_nan=False)
 
 
 def safe_json_dumps(obj: Any) -> str:

@@ -46,6 +46,8 @@ class Step:
     def __post_init__(self) -> None:
         self.label = self.node.label
         self.nsref = str(self.node.ns_node.nsref)
+        self.names = tuple(each.name for each in self.parameters)
+        self.required = tuple(each.name for each in self.parameters if each.required)
         self.edges = tuple((self.label, each) for each in self.after)
         self._kind: tuple[Callable[..., Any], bool] | None = None
 

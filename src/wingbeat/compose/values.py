@@ -17,6 +17,7 @@ from wingbeat.compose.tagged import TYPE, tagged, tagged_as_it_is, untagged
 from wingbeat.compose.type_fit import is_known
 
 _NUMBERS_THAT_JSON_LACKS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _UNWRITABLE = (TypeError, ValueError, RecursionError, PydanticSerializationError, PydanticUserError)
 
 
@@ -110,7 +111,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _tagged(value: Any) -> str:

@@ -12,20 +12,18 @@ Inputs = Mapping[str, Mapping[str, Any]]
 
 def check_inputs(plan: Plan, given: Inputs) -> None:
     """Raise ValueError for values that no source takes, and for sources that lack one."""
-    sources = {step.label: step for step in plan.sources}
-    if unknown := set(given).difference(sources):
-        raise ValueError(
-            f"there is no source {', '.join(sorted(unknown))}: the sources of the DAG are {sorted(sources)}"
-        )
-    for label, step in sources.items():
-        values = given.get(label, {})
-        names = [each.name for each in step.parameters]
-        unused = set(values).difference(names)
+    if unknown := set(given).difference(step.label for step in plan.sources):
+        known = sorted(step.label for step in plan.sources)
+        raise ValueError(f"there is no source {', '.join(sorted(unknown))}: the sources of the DAG are {known}")
+    for step in plan.sources:
+        values = given.get(step.label, {})
+        unused = set(values).difference(step.names)
         if unused and not step.takes_any_keyword:
-            raise ValueError(f"source {label!r} has no parameter {', '.join(sorted(unused))}: it has {names}")
-        missing = [each.name for each in step.parameters if each.required and each.name not in values]
-        if missing:
-            raise ValueError(f"source {label!r} needs a value for {', '.join(missing)}")
+            raise ValueError(
+                f"source {step.label!r} has no parameter {', '.join(sorted(unused))}: it has {list(step.names)}"
+            )
+        if missing := [name for name in step.required if name not in values]:
+            raise ValueError(f"source {step.label!r} needs a value for {', '.join(missing)}")
 
 
 def inputs_of(step: Step, outputs: Mapping[str, Any], given: Inputs) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def element_inputs(plan: Plan, element: Any) -> Inputs:
     Raises ValueError when it is not what the source takes.
     """
     (source,) = plan.sources
-    names = [each.name for each in source.parameters]
+    names = source.names
     if len(names) == 1:
         inputs: Inputs = {source.label: {names[0]: element}}
     elif names and isinstance(element, dict):
