@@ -110,7 +110,7 @@ async def main() -> None:
     manager = library.manager()
     found = {"fire": 1 / statistics.fmean(await times(lambda: manager.fire("t")))}
     if root == "wingbeat":  # lythonic ends most of them with "database is locked"
-        found["fires at once"] = AT_ONCE / statistics.fmean(await fires_at_once(manager))
+        found["fires, 100 at once"] = AT_ONCE / statistics.fmean(await fires_at_once(manager))
     inlined = library.namespace.inline(inline)
     for name, function in (("inline", inlined), ("async", on_loop), ("sync", in_thread)):
         found[f"{name} node"] = await chain_seconds(library.chain(function, CHAIN, None)) / CHAIN * 1e6
