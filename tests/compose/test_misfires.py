@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.fired import MINUTE, T0, World
+from wingbeat.compose.firing import claims
 
 
 @pytest.fixture
@@ -107,6 +108,21 @@ async def test_a_clock_that_was_ahead_neither_stops_nor_doubles(world: World) ->
     world.clock.forward(90 * MINUTE)
     await world.manager.tick()
     assert world.runs.slots.count(T0 + 120 * MINUTE) == 1
+
+
+async def test_after_a_clock_that_was_ahead_all_triggers_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(claims, "MOST_TRIGGERS", 2)
+    for number in range(5):
+        world.active("*/30 * * * *", name=f"t{number}")
+    world.clock.forward(120 * MINUTE)
+    await world.manager.tick()
+    world.clock.forward(-115 * MINUTE)
+    await world.manager.tick()
+    assert "5 triggers go on from now" in caplog.text
+    world.clock.forward(25 * MINUTE)
+    assert await world.manager.tick() == 5
 
 
 async def test_an_interval_keeps_its_phase(world: World) -> None:

@@ -56,8 +56,11 @@ def claim_due(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> Cl
 
 
 def rewind(tx: Transaction, now: datetime) -> int:
-    """After the clock was ahead: what was decided for the future is decided again; what fired has its row."""
-    ahead = activations.decided_beyond(tx, now + LIVE, limit=100_000)
+    """After the clock was ahead: what was decided for the future is decided again; what fired has its row.
+
+    Returns of how many triggers; those beyond `MOST_TRIGGERS` are left to the next transaction.
+    """
+    ahead = activations.decided_beyond(tx, now + LIVE, limit=MOST_TRIGGERS)
     for activation in ahead:
         activations.move(tx, activation.name, decided_until=now, next_run_at=now, line_json=activation.line_json)
     return len(ahead)

@@ -16,7 +16,6 @@ from wingbeat.compose.firing.fires import Fires
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.errors import WingbeatError
 from wingbeat.store.compose.ticks import Tick
-from wingbeat.store.compose.transaction import Transaction
 
 LONGEST_SLEEP = 1.0
 """Seconds until it asks whether somebody has changed the file or the clock, for which no table is read."""
@@ -85,15 +84,13 @@ class Scheduler:
 
     async def rewind(self) -> None:
         """After the clock was ahead, decide again about what is to come; take from processes that are gone."""
-        now = self._clock()
-
-        def settle(tx: Transaction) -> int:
-            release_abandoned(tx, now)
-            return rewind(tx, now)
-
+        file, now, rewound = self._fires.file, self._clock(), 0
         try:
-            if count := await self._fires.file.awrite(settle):
-                _log.warning("the clock was ahead: %s triggers go on from now", count)
+            await file.awrite(lambda tx: release_abandoned(tx, now))
+            while count := await file.awrite(lambda tx: rewind(tx, now)):
+                rewound += count
+            if rewound:
+                _log.warning("the clock was ahead: %s triggers go on from now", rewound)
         except WingbeatError as error:
             _log.warning("triggers could not be looked at: %s", error)
 
