@@ -68,7 +68,11 @@ async def office(
 ) -> AsyncGenerator[Office]:
     database = await open_database(str(tmp_path / "wingbeat.db"), clock)
     await deploy_task(database, triggers=[ticking("*/5 * * * *")])
-    services = [Automation(database, DOMAINS, DEFAULTS), Tasks(database, DOMAINS), Triggers(database, DOMAINS)]
+    services = [
+        Automation(database, DOMAINS, DEFAULTS),
+        Tasks(database, DOMAINS, DEFAULTS),
+        Triggers(database, DOMAINS, DEFAULTS),
+    ]
     try:
         async with listening(build(services, draining=Draining(), metrics=Metrics())) as address:
             monkeypatch.setenv("WINGBEAT_URL", address.url)

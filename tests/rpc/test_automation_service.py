@@ -63,7 +63,9 @@ class Clients:
 async def clients(database: Database) -> AsyncGenerator[Clients]:
     await deploy_task(database)
     app = build(
-        [Automation(database, DOMAINS, DEFAULTS), Triggers(database, DOMAINS)], draining=Draining(), metrics=Metrics()
+        [Automation(database, DOMAINS, DEFAULTS), Triggers(database, DOMAINS, DEFAULTS)],
+        draining=Draining(),
+        metrics=Metrics(),
     )
     async with listening(app) as address:
         yield Clients(address.url)

@@ -75,8 +75,8 @@ async def serving(database: Database, identify: Identify) -> AsyncGenerator[Clie
     await deploy_task(database)
     services = [
         Identity(identify=identify),
-        Tasks(database, DOMAINS, identify=identify),
-        Triggers(database, DOMAINS, identify=identify),
+        Tasks(database, DOMAINS, DEFAULTS, identify=identify),
+        Triggers(database, DOMAINS, DEFAULTS, identify=identify),
         Runs(database, DOMAINS, DEFAULTS, identify=identify),
         Automation(database, DOMAINS, DEFAULTS, identify=identify),
     ]

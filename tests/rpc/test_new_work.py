@@ -114,8 +114,8 @@ async def client(database: Database, tmp_path: Path) -> AsyncGenerator[Client]:
         DataProxy(database, blobs, logs, domains=DOMAINS, limits=DataProxyLimits()),
         Projects(database, DOMAINS),
         Runs(database, DOMAINS, DEFAULTS),
-        Tasks(database, DOMAINS),
-        Triggers(database, DOMAINS),
+        Tasks(database, DOMAINS, DEFAULTS),
+        Triggers(database, DOMAINS, DEFAULTS),
     )
     async with serving(services) as client:
         yield client

@@ -14,6 +14,7 @@ from tests.rpc.calling import Client, RpcError, serving
 from wingbeat.core.ids import Scope, TaskId
 from wingbeat.core.project import Domains
 from wingbeat.operations import projects, runs
+from wingbeat.operations.planning import RunDefaults
 from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.identity import Caller
 from wingbeat.rpc.service import broken_promises
@@ -29,12 +30,14 @@ def cron(expression: str) -> common_pb2.TriggerAutomationSpec:
 
 
 HOURLY = cron("0 * * * *")
+PICKY = RunDefaults("s3://wingbeat", allowed_bases=("s3://other",), domains=frozenset({"development"}))
 
 
 @pytest.fixture
 async def client(database: Database) -> AsyncGenerator[Client]:
     await database.write(lambda tx: projects.seed(tx, ["birds"]))
-    async with serving([Tasks(database, Domains.of(["development"]), identify=lambda _: Caller("ann"))]) as client:
+    domains = Domains.of(["development"])
+    async with serving([Tasks(database, domains, PICKY, identify=lambda _: Caller("ann"))]) as client:
         yield client
 
 
@@ -115,6 +118,15 @@ async def test_version_that_was_never_deployed_is_not_found(client: Client) -> N
 async def test_one_bad_schedule_among_several_writes_nothing(client: Client) -> None:
     with pytest.raises(RpcError, match=r"invalid_argument.*'b'"):
         await deploy(client, triggers=[trigger("a"), trigger("b", cron("61 * * * *")), trigger("c")])
+    with pytest.raises(RpcError, match="not_found"):
+        await details(client)
+
+
+async def test_a_trigger_whose_runs_could_have_no_directory_is_refused_and_nothing_is_written(client: Client) -> None:
+    astray = trigger("astray")
+    astray.spec.run_spec.run_base_dir = "s3://other/development"
+    with pytest.raises(RpcError, match=r"invalid_argument.*'astray'.*run_spec\.run_base_dir 's3://other/development'"):
+        await deploy(client, triggers=[trigger("a"), astray])
     with pytest.raises(RpcError, match="not_found"):
         await details(client)
 

@@ -15,6 +15,7 @@ from tests.deployed import DEFAULTS, DOMAINS, TASK, deploy_task
 from tests.rpc.calling import Client, RpcError, serving
 from wingbeat.core.ids import Scope, TaskId, generated_name
 from wingbeat.operations import runs
+from wingbeat.operations.planning import RunDefaults
 from wingbeat.operations.runs import RunRequest
 from wingbeat.rpc.service import broken_promises
 from wingbeat.rpc.trigger_service import Triggers
@@ -102,7 +103,7 @@ def where(field: str, function: str, *values: str) -> dict[str, Any]:
 async def owner(database: Database, clock: FakeClock) -> AsyncGenerator[Owner]:
     for task in (TASK, OTHER, NOWHERE):
         await deploy_task(database, task)
-    async with serving([Triggers(database, DOMAINS)]) as client:
+    async with serving([Triggers(database, DOMAINS, DEFAULTS)]) as client:
         yield Owner(client, clock)
 
 
@@ -120,6 +121,17 @@ async def five(owner: Owner) -> Owner:
         owner.clock.now += MINUTE
     await owner.set_active(False, "Hourly")
     return owner
+
+
+async def test_a_trigger_whose_runs_could_have_no_directory_is_refused(database: Database) -> None:
+    await deploy_task(database, TASK)
+    defaults = RunDefaults("s3://wingbeat", allowed_bases=("s3://other",), domains=frozenset({TASK.domain}))
+    async with serving([Triggers(database, DOMAINS, defaults)]) as client:
+        owner = Owner(client, FakeClock())
+        with pytest.raises(RpcError, match=f"invalid_argument.*'t'.*run_base_dir 's3://other/{TASK.domain}'"):
+            await owner.deploy("t", run_spec={"run_base_dir": f"s3://other/{TASK.domain}"})
+        assert await owner.names() == []
+        await owner.deploy("t", run_spec={"run_base_dir": "s3://other/birds"})
 
 
 def test_the_service_keeps_its_promises() -> None:

@@ -142,7 +142,7 @@ async def lists_of_actions_tasks_and_projects(recorded: Recorded) -> None:
     service = Runs(recorded, DOMAINS, DEFAULTS)
     for wanted in (asked(), asked("created_at", parent_name="a0"), asked(action_type="3")):
         await service.list_actions(run_service_pb2.ListActionsRequest(request=wanted, run_id=run), CTX)
-    tasks = Tasks(recorded, DOMAINS)
+    tasks = Tasks(recorded, DOMAINS, DEFAULTS)
     for scope, wanted in product(SCOPES[:2], (asked(), asked("created_at"), asked("-created_at", name="env.t7"))):
         page = await tasks.list_tasks(task_service_pb2.ListTasksRequest(request=wanted, **scope), CTX)
         wanted.token = page.token
@@ -158,7 +158,7 @@ async def lists_of_actions_tasks_and_projects(recorded: Recorded) -> None:
 
 
 async def lists_of_triggers_and_of_what_they_did(recorded: Recorded) -> None:
-    triggers, ours = Triggers(recorded, DOMAINS), Automation(recorded, DOMAINS, DEFAULTS)
+    triggers, ours = Triggers(recorded, DOMAINS, DEFAULTS), Automation(recorded, DOMAINS, DEFAULTS)
     for scope in SCOPES[:4]:
         await triggers.list_triggers(trigger_service_pb2.ListTriggersRequest(request=asked(), **scope), CTX)
     history = trigger_service_pb2.GetTriggerRevisionHistoryRequest(request=asked(), name=TRIGGER)
@@ -195,7 +195,7 @@ async def changes_of_triggers_and_fires(recorded: Recorded, clock: FakeClock) ->
     request = RunRequest(SCOPE, name, name="by-hand", request_id="one")
     await recorded.write(lambda tx: runs.create(tx, request, defaults=DEFAULTS, domains=DOMAINS, fresh_name="by-hand"))
     deleted = trigger_service_pb2.DeleteTriggersRequest(names=[TRIGGER])
-    await Triggers(recorded, DOMAINS).delete_triggers(deleted, CTX)
+    await Triggers(recorded, DOMAINS, DEFAULTS).delete_triggers(deleted, CTX)
 
 
 async def the_life_of_an_action(recorded: Recorded, tmp_path: Path, clock: FakeClock) -> None:

@@ -9,7 +9,7 @@ from wingbeat.core.action import TaskRef, TriggerRef
 from wingbeat.core.ids import RunId, Scope, check_run_name
 from wingbeat.core.lane import lane_of
 from wingbeat.core.run import Run
-from wingbeat.core.trigger import Trigger
+from wingbeat.core.trigger import Deployment, Trigger
 from wingbeat.core.uploads import UPLOADS
 from wingbeat.errors import InvalidArgument
 from wingbeat.wire import runs as wire
@@ -95,6 +95,15 @@ class RunOrder:
     slot: datetime | None = None
     caller: str = ""
     request_id: str | None = None
+
+
+def check_trigger(wanted: Deployment, defaults: RunDefaults) -> None:
+    """Raise InvalidArgument where none of its runs could have its directory."""
+    run_spec = wire.trigger_traits(wanted.spec, wanted.automation).run_spec
+    try:
+        defaults.chosen(wire.run_spec_traits(run_spec or b"").base_dir, Scope(wanted.name.project, wanted.name.domain))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"trigger {wanted.name.name!r}: {error}") from error
 
 
 def plan(order: RunOrder, *, defaults: RunDefaults, now: datetime, name: str) -> Run:

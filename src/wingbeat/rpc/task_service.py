@@ -11,6 +11,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.task import StoredTask
 from wingbeat.core.trigger import Trigger
 from wingbeat.operations import tasks
+from wingbeat.operations.planning import RunDefaults, check_trigger
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import latest_runs, triggers
 from wingbeat.store import tasks as stored
@@ -22,13 +23,18 @@ Context = RequestContext[Any, Any]
 
 
 class Tasks(TaskService):
-    def __init__(self, database: Database, domains: Domains, *, identify: Identify = nobody) -> None:
+    def __init__(
+        self, database: Database, domains: Domains, defaults: RunDefaults, *, identify: Identify = nobody
+    ) -> None:
         self._database = database
         self._domains = domains
+        self._defaults = defaults
         self._identify = identify
 
     async def deploy_task(self, request: pb.DeployTaskRequest, ctx: Context) -> pb.DeployTaskResponse:
         wanted, with_triggers = wire.deployment(request), wire.triggers(request)
+        for trigger in with_triggers:
+            check_trigger(trigger, self._defaults)
         by = self._identify(ctx).subject
         await self._database.write(lambda tx: tasks.deploy(tx, wanted, with_triggers, by=by, domains=self._domains))
         return pb.DeployTaskResponse()

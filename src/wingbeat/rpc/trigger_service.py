@@ -11,6 +11,7 @@ from wingbeat.core.project import Domains
 from wingbeat.core.trigger import Trigger
 from wingbeat.errors import NotFound
 from wingbeat.operations import triggers
+from wingbeat.operations.planning import RunDefaults, check_trigger
 from wingbeat.rpc.identity import Identify, nobody
 from wingbeat.store import trigger_lists
 from wingbeat.store import triggers as stored
@@ -23,13 +24,17 @@ Context = RequestContext[Any, Any]
 
 
 class Triggers(TriggerService):
-    def __init__(self, database: Database, domains: Domains, *, identify: Identify = nobody) -> None:
+    def __init__(
+        self, database: Database, domains: Domains, defaults: RunDefaults, *, identify: Identify = nobody
+    ) -> None:
         self._database = database
         self._domains = domains
+        self._defaults = defaults
         self._identify = identify
 
     async def deploy_trigger(self, request: pb.DeployTriggerRequest, ctx: Context) -> pb.DeployTriggerResponse:
         wanted = wire.deployment(request)
+        check_trigger(wanted, self._defaults)
 
         async def body(tx: Transaction) -> Trigger:
             return await triggers.deploy(

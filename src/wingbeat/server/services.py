@@ -81,6 +81,6 @@ def services(
         Projects(database, domains),
         Retention(database, identify=identify),
         Runs(database, domains, defaults, identify=identify),
-        Tasks(database, domains, identify=identify),
-        Triggers(database, domains, identify=identify),
+        Tasks(database, domains, defaults, identify=identify),
+        Triggers(database, domains, defaults, identify=identify),
     )
