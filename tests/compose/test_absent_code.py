@@ -107,7 +107,7 @@ async def test_a_retry_waits_for_who_has_the_code(world: World) -> None:
     world.store.file.write(
         lambda tx: tx.execute(
             "INSERT INTO trigger_events (event_id, trigger_name, fired_at, run_id, status, kind, slot_key, lease_until)"
-            " VALUES ('e', 't', ?1, 'r', 'waiting', 'schedule', 'x', ?1)",
+            " VALUES ('e', 't', 0, 'r', 'waiting', 'schedule', 'x', ?)",
             tx.now.timestamp(),
         )
     )

@@ -1,6 +1,7 @@
 """The tables of triggers are public, remember every change, and notice those of other programs."""
 
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -100,6 +101,13 @@ def test_the_slots_of_a_backfill_are_found_by_their_moments(world: World) -> Non
         assert ticks.slots_taken(Explained(connection, T0), "t", T0, T0 + MINUTE) == set()
     (plan,) = plans
     assert "INDEX trigger_events_by_moment (trigger_name=? AND scheduled_for>? AND scheduled_for<?)" in plan
+
+
+def test_a_file_that_lacks_an_index_gets_it(world: World) -> None:
+    with closing(sqlite3.connect(world.store.db_path)) as connection:
+        connection.execute("DROP INDEX trigger_events_by_moment")
+        TriggerStore(world.path)
+        connection.execute("DROP INDEX trigger_events_by_moment")
 
 
 async def test_another_program_may_disable_a_trigger(world: World) -> None:

@@ -136,7 +136,8 @@ def checked(tx: Transaction, name: str, now: datetime) -> None:
 def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
     """A fire is a check, too."""
     tx.execute(
-        "UPDATE trigger_activations SET last_run_at = ?1, last_checked_at = ?1, last_run_id = ?2 WHERE name = ?3",
+        "UPDATE trigger_activations SET last_run_at = ?, last_checked_at = ?, last_run_id = ? WHERE name = ?",
+        now.timestamp(),
         now.timestamp(),
         run_id,
         name,
@@ -146,10 +147,12 @@ def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
 def ended(tx: Transaction, name: str, run_id: str, now: datetime) -> None:
     """`ran` and `wake`."""
     tx.execute(
-        "UPDATE trigger_activations SET last_run_at = ?1, last_checked_at = ?1, last_run_id = ?2, next_run_at ="
-        " CASE WHEN line_json IS NOT NULL AND status = 'active' THEN ?1 ELSE next_run_at END WHERE name = ?3",
+        "UPDATE trigger_activations SET last_run_at = ?, last_checked_at = ?, last_run_id = ?, next_run_at ="
+        " CASE WHEN line_json IS NOT NULL AND status = 'active' THEN ? ELSE next_run_at END WHERE name = ?",
+        now.timestamp(),
         now.timestamp(),
         run_id,
+        now.timestamp(),
         name,
     )
 

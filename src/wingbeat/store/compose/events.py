@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from wingbeat.store.compose.transaction import Row, Transaction
-from wingbeat.store.compose.trigger_tables import seconds
+from wingbeat.store.compose.trigger_tables import lateness, seconds
 
 _PUBLIC = (
     "event_id", "trigger_name", "fired_at", "run_id", "payload_json", "status", "kind", "slot_key", "scheduled_for",
@@ -46,7 +46,7 @@ def add(
     tx.execute(
         "INSERT INTO trigger_events (event_id, trigger_name, fired_at, run_id, payload_json, status, kind,"
         " scheduled_for, lateness, revision, slots, error, finished_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?3 - ?8, ?9, ?10, ?11, ?3)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         event_id,
         name,
         now.timestamp(),
@@ -55,9 +55,11 @@ def add(
         status,
         kind,
         seconds(scheduled_for),
+        lateness(scheduled_for, now),
         revision,
         slots,
         error,
+        now.timestamp(),
     )
     return event_id
 

@@ -72,8 +72,8 @@ def finish(
     """Whether it is there and, where an owner is given, nobody else's."""
     return bool(
         tx.execute(
-            "UPDATE dag_runs SET status = ?1, finished_at = ?2, sink_outputs_json = ?3, error = ?4"
-            " WHERE run_id = ?5 AND coalesce(owner = ?6, TRUE)",
+            "UPDATE dag_runs SET status = ?, finished_at = ?, sink_outputs_json = ?, error = ?"
+            " WHERE run_id = ? AND coalesce(owner = ?, TRUE)",
             status,
             tx.now.timestamp(),
             outputs_json,

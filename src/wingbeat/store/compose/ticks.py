@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wingbeat.store.compose.transaction import Row, Transaction
-from wingbeat.store.compose.trigger_tables import moment, names_but, seconds
+from wingbeat.store.compose.trigger_tables import lateness, moment, names_but, seconds
 
 _COLUMNS = (
     "event_id, trigger_name, kind, slot_key, run_id, payload_json, scheduled_for, revision, attempt, status,"
@@ -40,7 +40,6 @@ class Tick:
 
 def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, lease_until: datetime | None) -> bool:
     """Whether the fire is ours: nobody had it."""
-    lateness = None if tick.scheduled_for is None else (now - tick.scheduled_for).total_seconds()
     return bool(
         tx.execute(
             f"INSERT OR IGNORE INTO trigger_events ({_COLUMNS}, fired_at, lateness, owner, lease_until)"
@@ -58,7 +57,7 @@ def claim(tx: Transaction, tick: Tick, *, now: datetime, owner: str | None, leas
             tick.initiated_by,
             tick.slots,
             now.timestamp(),
-            lateness,
+            lateness(tick.scheduled_for, now),
             owner,
             seconds(lease_until),
         )

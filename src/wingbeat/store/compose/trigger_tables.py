@@ -125,6 +125,11 @@ def moment(stored: float | None) -> datetime | None:
     return None if stored is None else datetime.fromtimestamp(stored, UTC)
 
 
+def lateness(slot: datetime | None, now: datetime) -> float | None:
+    """In seconds."""
+    return None if slot is None else (now - slot).total_seconds()
+
+
 def names_but(column: str, without: Collection[str]) -> tuple[str, list[str]]:
     """A condition that leaves out these triggers, with its values; nothing when there are none."""
     return (
@@ -133,8 +138,9 @@ def names_but(column: str, without: Collection[str]) -> tuple[str, list[str]]:
 
 
 def _is_complete(tx: Transaction) -> bool:
-    row = tx.fetchrow("SELECT 1 FROM sqlite_schema WHERE name = 'trigger_activations_rewound'")
-    return row is not None and not any(_lacking(tx, table) for table in _ADDED)
+    present = {name for (name,) in tx.fetch("SELECT name FROM sqlite_schema")}
+    made = present.issuperset(("trigger_activations_rewound", *_INDEXES))
+    return made and not any(_lacking(tx, table) for table in _ADDED)
 
 
 def _make(tx: Transaction) -> None:
