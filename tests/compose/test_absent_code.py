@@ -175,3 +175,12 @@ async def test_a_function_of_another_program_is_left_to_it(world: World) -> None
     assert world.events() == []
     await world.manager.tick()
     assert [start.inputs for start in world.runs.started] == [{"n": 1}]
+
+
+async def test_a_module_that_calls_sys_exit_is_no_code_to_have(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(4)\n")
+    with pytest.raises(ValueError, match=r"'leaves:poll' cannot be imported: its module called"):
+        world.active(poll_fn="leaves:poll")

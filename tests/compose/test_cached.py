@@ -57,7 +57,7 @@ class Source:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def fetch(self, ticker: str, year: int = 2026, *, exact: bool = False) -> dict[str, int]:
         self.calls.append((ticker, year, exact))
@@ -140,17 +140,19 @@ async def test_what_is_too_old_is_fetched_and_its_failure_raised(
     assert await call("A") == {"A": 3}
 
 
+@pytest.mark.parametrize("failure", [ValueError("away"), SystemExit(1)])
 async def test_a_refresh_that_fails_leaves_the_old_result(
     call: Callable[..., Awaitable[Any]],
     source: Source,
     clock: Time,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    failure: BaseException,
 ) -> None:
     monkeypatch.setattr("random.random", lambda: 0.0)
     await call("A")
     clock.now += 2 * DAY
-    source.error = ValueError("away")
+    source.error = failure
     with caplog.at_level(logging.WARNING):
         assert await call("A") == {"A": 1}
     assert "the refresh of a result failed" in caplog.text

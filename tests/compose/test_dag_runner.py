@@ -29,6 +29,10 @@ def one() -> int:
     return 1
 
 
+def three_numbers() -> list[int]:
+    return [1, 2, 3]
+
+
 def double(n: int) -> int:
     return 2 * n
 
@@ -107,12 +111,57 @@ async def test_independent_threads_run_at_the_same_time() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_node_that_exits_its_thread_takes_none_from_others() -> None:
+async def test_a_node_that_ends_its_thread_takes_none_from_others() -> None:
     threads = Threads(most=1)
     for _ in range(3):
-        with pytest.raises(SystemExit):
-            await threads.run(lambda: sys.exit(3))
+        with pytest.raises(KeyboardInterrupt):
+            await threads.run(interrupted)
     assert await threads.run(lambda: 5) == 5
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def leave(n: int = 3) -> int:
+    sys.exit(n)
+
+
+@inline
+def leave_inline(n: int = 3) -> int:
+    sys.exit(n)
+
+
+async def leave_awaited(n: int = 3) -> int:
+    sys.exit(n)
+
+
+@pytest.mark.parametrize("exits", [leave, leave_inline, leave_awaited])
+async def test_a_node_that_calls_sys_exit_fails_and_ends_nothing_else(history: DagProvenance, exits: Any) -> None:
+    dag = Dag()
+    dag.node(exits)
+    _ = dag.node(one) >> dag.node(as_text)
+    result = await DagRunner(dag, history).run()
+    assert (result.status, result.failed_node) == ("failed", exits.__name__)
+    assert result.error == "the node called sys.exit(3)"
+    assert statuses(history, result.run_id)[exits.__name__] == "failed"
+
+
+@pytest.mark.parametrize("exits", [leave, leave_inline, leave_awaited])
+async def test_a_node_that_calls_sys_exit_is_tried_again(exits: Any) -> None:
+    dag = Dag()
+    dag.node(exits, retries=1, timeout=5)
+    assert (await dag()).error == "the node called sys.exit(3)"
+
+
+@pytest.mark.parametrize("exits", [leave, leave_inline, leave_awaited])
+async def test_a_node_inside_of_a_node_that_calls_sys_exit_fails_both(exits: Any) -> None:
+    inner, dag = Dag(), Dag()
+    inner.node(exits)
+    _ = dag.node(three_numbers) >> dag.map(inner, label="each")
+    result = await dag()
+    assert (result.status, result.failed_node) == ("failed", "each")
+    assert "the node called sys.exit(" in (result.error or "")
 
 
 async def test_the_loop_goes_on_while_a_node_is_in_a_thread() -> None:

@@ -1,6 +1,7 @@
 """Slots fire once, at their moment, and what became of each can be read."""
 
 import asyncio
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,21 @@ async def test_what_raises_fails_its_slot_and_no_other(world: World) -> None:
     assert world.statuses() == ["failed"]
     assert "RuntimeError: outside of nodes" in world.events()[0]["error"]
     assert world.statuses("after") == ["completed"]
+
+
+async def test_a_run_that_exits_outside_of_its_nodes_fails_its_slot_and_no_other(world: World) -> None:
+    async def leave(start: Start) -> Ended:
+        if start.trigger_name == "t":
+            sys.exit("enough")
+        return Ended(start.run_id)
+
+    world.runs.end = leave
+    world.active("0 * * * *")
+    world.active("0 * * * *", name="after")
+    world.clock.forward(60 * MINUTE)
+    await world.manager.tick()
+    assert (world.statuses(), world.statuses("after")) == (["failed"], ["completed"])
+    assert world.events()[0]["error"] == "RuntimeError: its run called sys.exit('enough')"
 
 
 async def test_a_schedule_that_another_program_broke_delays_nobody(world: World) -> None:

@@ -1,6 +1,7 @@
 """What a `poll_fn` answers becomes runs, reasons or nothing, and how long it takes is nobody else's business."""
 
 import asyncio
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -98,6 +99,23 @@ async def test_what_raises_is_an_event_and_asked_again_at_the_next_slot_only(wor
         await world.manager.tick()
     assert len(asked) == 1
     assert "OSError: no network" in world.events()[0]["error"]
+
+
+def leave() -> None:
+    sys.exit(3)
+
+
+async def leave_awaited() -> None:
+    sys.exit(3)
+
+
+@pytest.mark.parametrize("poll", [leave, leave_awaited])
+async def test_one_that_calls_sys_exit_fails_its_check_and_no_other_trigger(world: World, poll: Any) -> None:
+    world.active(name="other")
+    await _poll(world, poll)
+    (event,) = world.events()
+    assert (event["status"], event["error"]) == ("failed", "RuntimeError: poll_fn called sys.exit(3)")
+    assert world.statuses("other") == ["completed"]
 
 
 async def test_one_that_hangs_ends_with_its_time_out(world: World) -> None:

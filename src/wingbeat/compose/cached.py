@@ -162,7 +162,7 @@ class _Cache:
             return await self._fetched(call, key)
         except CacheRefreshPushback:
             return old
-        except Exception:
+        except (Exception, SystemExit):
             log.warning("the refresh of a result failed, and the old one is used", exc_info=True)
             return old
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from wingbeat.compose.callables import importable
 from wingbeat.compose.configs import TriggerConfig, TriggerType
 from wingbeat.compose.cron_text import check_schedule
+from wingbeat.compose.exits import exit_error
 from wingbeat.compose.refs import GlobalRef
 from wingbeat.core.policy import CatchUp, Overlap, Policies
 
@@ -142,6 +143,9 @@ class TriggerDef:
             found = self.poll_fn.get_instance()
         except (ImportError, AttributeError, ValueError) as error:
             raise _wrong(self.name, f"poll_fn {str(self.poll_fn)!r} cannot be imported: {error}") from error
+        except SystemExit as end:
+            error = exit_error("its module", end)
+            raise _wrong(self.name, f"poll_fn {str(self.poll_fn)!r} cannot be imported: {error}") from end
         if not callable(found):
             raise _wrong(self.name, f"poll_fn {str(self.poll_fn)!r} is a {type(found).__name__}: name a function")
         return found

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from wingbeat.clock import Clock
+from wingbeat.compose.exits import exit_error
 from wingbeat.compose.firing import checks
 from wingbeat.compose.firing.answers import Fire, PollContext, TriggerTime, read
 from wingbeat.compose.firing.claimants import Claimant
@@ -74,13 +75,7 @@ class Fires:
         """`again`: whoever had it before may have begun. None when no run came of it."""
         self.leases.hold(tick.event_id)
         try:
-            activation = activation or await self.file.aread(lambda tx: activations.get(tx, tick.trigger_name))
-            if activation is None:
-                await self._finish(tick, "failed", f"trigger {tick.trigger_name!r} is gone")
-                return None
-            if tick.status == "checking":
-                return await self._check(tick, activation)
-            return await self._run(tick, activation, again=again)
+            return await self._attempt(tick, activation, again=again)
         except asyncio.CancelledError:
             give_back = self.file.acommit(
                 lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=self.clock())
@@ -108,6 +103,19 @@ class Fires:
         later = self.by.until(self.clock())
         await self._end(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=later))
         return None
+
+    async def _attempt(self, tick: Tick, activation: Activation | None, *, again: bool) -> Outcome | None:
+        checks_first = tick.status == "checking"
+        try:
+            activation = activation or await self.file.aread(lambda tx: activations.get(tx, tick.trigger_name))
+            if activation is None:
+                await self._finish(tick, "failed", f"trigger {tick.trigger_name!r} is gone")
+                return None
+            if checks_first:
+                return await self._check(tick, activation)
+            return await self._run(tick, activation, again=again)
+        except SystemExit as end:
+            raise exit_error("poll_fn" if checks_first else "its run", end) from end
 
     async def _check(self, tick: Tick, activation: Activation) -> Outcome | None:
         definition = self.code.definitions(activation)

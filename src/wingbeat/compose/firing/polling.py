@@ -59,5 +59,5 @@ def _settle(answer: "Future[Any]", call: Callable[[], Any]) -> None:
         answer.set_exception(RuntimeError(f"poll_fn raised StopIteration: {error}"))
     except BaseException as error:
         answer.set_exception(error)
-        if not isinstance(error, Exception):
+        if not isinstance(error, (Exception, SystemExit)):
             raise

@@ -6,6 +6,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
+from wingbeat.compose.exits import exit_error
 from wingbeat.compose.plans import Step
 from wingbeat.compose.running.outputs_kept import Kept
 from wingbeat.compose.running.threads import threads
@@ -60,5 +61,8 @@ async def _in_time(step: Step, timeout: float | None, attempt: Callable[[], Any]
 async def _once(step: Step, target: Callable[..., Any], context: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
     by_position, by_name = step.arguments(inputs)
     made = partial(target, *context, *by_position, **by_name)
-    output = made() if step.stays_on_loop(target) else await threads().run(made)
-    return await output if isawaitable(output) else output
+    try:
+        output = made() if step.stays_on_loop(target) else await threads().run(made)
+        return await output if isawaitable(output) else output
+    except SystemExit as end:
+        raise exit_error("the node", end) from end

@@ -52,7 +52,7 @@ class Threads:
                 del work
                 with self._lock:
                     self._busy -= 1
-        finally:  # the work ended its thread, as SystemExit does
+        finally:  # the work ended its thread, as KeyboardInterrupt does
             with self._lock:
                 self._busy -= 1
                 self._started -= 1
@@ -73,7 +73,7 @@ def _call(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[Any]", call: C
         _tell(loop, ended, error=RuntimeError(f"the node raised StopIteration: {error}"))
     except BaseException as error:
         _tell(loop, ended, error=error)
-        if not isinstance(error, Exception):
+        if not isinstance(error, (Exception, SystemExit)):
             raise
     else:
         _tell(loop, ended, result)
