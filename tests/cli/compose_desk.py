@@ -37,22 +37,33 @@ class Typed:
         assert self.err.count("\n") == 1
         return self.err
 
+    @property
+    def usage(self) -> str:
+        """What the last line says of a command that was typed wrong."""
+        assert self.code == 2, self
+        return self.err.splitlines()[-1]
+
 
 @dataclass(frozen=True)
 class ComposeDesk:
-    data: Path
+    data: Path = Path("data")
+    says_so: bool = True
 
     def __call__(self, *arguments: str) -> Typed:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             try:
-                code = main(["--data", str(self.data), *arguments])
+                code = main([*self._place, *arguments])
             except SystemExit as end:
                 code = int(end.code or 0)
         return Typed(code, out.getvalue(), err.getvalue())
 
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return ("--data", str(self.data)) if self.says_so else ()
+
     def process(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "wingbeat", "compose", "--data", str(self.data), *arguments]
+        command = [sys.executable, "-m", "wingbeat", "compose", *self._place, *arguments]
         return subprocess.Popen(
             command,
             cwd=REPOSITORY,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,18 @@ storage: {dags_db: elsewhere.db}
 def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ComposeDesk:
     monkeypatch.setenv("MARKET_NOTES", str(tmp_path / "notes"))
     return ComposeDesk(tmp_path / "data")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current directory, whose modules nobody knows before and after."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 class TestRun:
@@ -59,10 +72,7 @@ class TestRun:
             (["market:nothing"], "'market:nothing' not found in namespace"),
             (["market:double"], "source 'double' needs a value for amount"),
             (["market:double", "--input", "amount=x"], "input 'amount' is 'x', which is no int"),
-            (["market:double", "--input", "amount"], "--input 'amount' is not of the form NAME=VALUE"),
             (["market:double", "--input", "size=1"], "nothing takes 'size': the sources of the DAG take amount, tags"),
-            (["market:double", "--inputs", "[1]"], "--inputs is no JSON object"),
-            (["market:double", "--inputs", "{"], "--inputs is no JSON"),
             (["market:describe", "--input", 'quote={"symbol": 1}'], "input 'quote'"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -74,6 +84,21 @@ class TestRun:
         assert complaint in done.complaint
         assert done.out == ""
         assert compose("history", "--output", "json").json["runs"] == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (["--input", "amount"], "argument --input: 'amount' is not of the form NAME=VALUE"),
+            (["--input", "=5"], "argument --input: '=5' is not of the form NAME=VALUE"),
+            (["--inputs", "[1]"], "argument --inputs: is no JSON object"),
+            (["--inputs", "{"], "argument --inputs: is no JSON: "),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_inputs_of_another_form_are_wrong_usage(
+        self, compose: ComposeDesk, arguments: list[str], complaint: str
+    ) -> None:
+        assert complaint in compose(*APP, "run", "market:double", *arguments).usage
 
     def test_wrong_usage_has_another_exit_code(self, compose: ComposeDesk) -> None:
         assert [compose(*words).code for words in (["nonsense"], ["run"], ["run", "a", "--nonsense"], [])] == [
@@ -162,6 +187,50 @@ class TestReading:
         assert compose("history", "--since", "2999-01-01").out == "there are no runs\n"
         assert compose("history", "--since", "2026-01-01T08:00:00").code == 2
 
+    def test_a_status_that_nothing_has_is_wrong_usage(self, compose: ComposeDesk) -> None:
+        compose(*APP, "resume", "hourly")
+        runs = "'bogus' is unknown: runs have running, paused, completed, failed, cancelled"
+        assert compose("history", "--status", "bogus").usage.endswith(runs)
+        assert "'bogus' is unknown: events of a trigger have" in compose("history", "hourly", "--status", "bogus").usage
+        assert compose("history", "hourly", "--status", "missed").out == "nothing has happened yet\n"
+
+    def test_changes_are_those_of_a_trigger(self, compose: ComposeDesk) -> None:
+        assert compose("history", "--changes").usage.endswith("--changes needs a TRIGGER")
+
+
+class TestADirectoryThatIsSeenFromTheCurrentOne:
+    @pytest.mark.parametrize(
+        "compose",
+        [ComposeDesk(says_so=False), ComposeDesk(Path("own")), ComposeDesk(Path("own/deep"))],
+        ids=["by default", "a name", "a path"],
+    )
+    def test_has_all_files_and_they_are_found_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: ComposeDesk
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert compose(*APP, "run", "market:double", "--input", "amount=1").code == 0
+        assert compose(*APP, "resume", "by_hand").code == 0
+        assert compose(*APP, "fire", "by_hand").code == 0
+        assert [each["dag"] for each in compose("history", "-o", "json").json["runs"]] == [
+            "market:summary",
+            "market:double",
+        ]
+        assert len(compose("history", "by_hand", "-o", "json").json["events"]) == 1
+        assert [each["name"] for each in compose("status", "-o", "json").json["triggers"]] == ["by_hand"]
+        assert compose("pause", "by_hand").code == compose("resume", "by_hand").code == 0
+        found = {each.relative_to(tmp_path) for each in tmp_path.rglob("*.db")}
+        assert found == {compose.data / name for name in ("dags.db", "triggers.db")}
+
+    def test_has_the_files_of_its_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("data").mkdir()
+        storage = {"dags_db": "runs.db", "triggers_db": "deep/t.db"}
+        Path("data/wingbeat.json").write_text(json.dumps({"app": APP[1], "storage": storage}))
+        compose = ComposeDesk(says_so=False)
+        assert compose("resume", "by_hand").code == compose("fire", "by_hand").code == 0
+        assert len(compose("history", "-o", "json").json["runs"]) == 1
+        assert {str(each) for each in Path("data").rglob("*.db")} == {"data/runs.db", "data/deep/t.db"}
+
 
 class TestTheProgram:
     def test_nothing_runs_when_nothing_says_which_namespace(self, compose: ComposeDesk) -> None:
@@ -179,6 +248,32 @@ class TestTheProgram:
     )
     def test_a_program_that_cannot_be_had_is_an_error(self, compose: ComposeDesk, name: str, complaint: str) -> None:
         assert complaint in compose("--app", name, "run", "x").complaint
+
+    @pytest.mark.parametrize(
+        ("text", "complaint"),
+        [
+            ("def program():\n    raise RuntimeError('the desk\\nis closed')\n",
+             "cannot be called: RuntimeError: the desk is closed (broken_market.py, line 2)\n"),
+            ("def program():\n    return {}['desk']\n",
+             "cannot be called: KeyError: 'desk' (broken_market.py, line 2)\n"),
+            ("raise RuntimeError('closed')\n", "be imported: RuntimeError: closed (broken_market.py, line 1)\n"),
+            ("x = = 1\n", "cannot be imported: SyntaxError: invalid syntax (broken_market.py, line 1)\n"),
+        ],
+        ids=["when it is called", "with a key", "when it is imported", "when it is read"],
+    )  # fmt: skip
+    def test_a_program_that_raises_is_an_error_in_one_line_with_its_place(
+        self, here: Path, compose: ComposeDesk, text: str, complaint: str
+    ) -> None:
+        (here / "broken_market.py").write_text(text)
+        assert compose("--app", "broken_market:program", "run", "x").complaint.endswith(complaint)
+        (here / "c.json").write_text('{"namespace": [{"gref": "broken_market:program__", "nsref": "a"}]}')
+        done = compose("--config", "c.json", "run", "x")
+        assert done.complaint.startswith("wingbeat: the namespace of the configuration: ")
+
+    def test_a_configuration_finds_modules_of_the_current_directory(self, here: Path, compose: ComposeDesk) -> None:
+        (here / "market_here.py").write_text("def fetch_prices():\n    return 7\n")
+        (here / "c.json").write_text('{"namespace": [{"gref": "market_here:fetch_prices", "nsref": "market:fetch"}]}')
+        assert compose("--config", "c.json", "run", "market:fetch", "-o", "json").json["outputs"] == {"fetch": 7}
 
     @pytest.mark.parametrize("name", ["managed", "short"])
     def test_a_manager_says_where_the_files_are(

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from wingbeat.cli.compose.grammar import Typed, parser
+from wingbeat.cli.compose.grammar import Typed, read
 from wingbeat.cli.plain import json_text, say
-from wingbeat.errors import InvalidArgument, WingbeatError
+from wingbeat.errors import WingbeatError
 
 if TYPE_CHECKING:
     from wingbeat.cli.compose.documents import ComposeResult
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was typed; the exit code. Raises SystemExit for wrong usage, with 2, and after help."""
-    typed = parser().parse_args(arguments, Typed())
+    typed = read(arguments)
     try:
         return _run(typed)
     except WingbeatError as error:
@@ -76,13 +76,11 @@ def _read(typed: Typed, program: "Program") -> None:
         _print(typed, reading.status(program), views.status)
     elif typed.command == "preview":
         _print(typed, reading.preview(program, typed.trigger or "", count=typed.count), views.preview)
-    elif typed.changes:
-        if typed.trigger is None:
-            raise InvalidArgument("--changes needs a TRIGGER")
-        _print(typed, reading.changes(program, typed.trigger, limit=typed.limit), views.changes)
     elif typed.trigger is None:
         found = reading.runs(program, limit=typed.limit, since=typed.since, wanted=typed.status)
         _print(typed, found, views.runs)
+    elif typed.changes:
+        _print(typed, reading.changes(program, typed.trigger, limit=typed.limit), views.changes)
     else:
         events = reading.events(program, typed.trigger, limit=typed.limit, since=typed.since, wanted=typed.status)
         _print(typed, events, views.history)

@@ -1,9 +1,14 @@
 """What can be typed after `wingbeat compose`, with its help; docs/reference/commands.md is made of it."""
 
+import json
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
+
+RUN_STATUSES = ("running", "paused", "completed", "failed", "cancelled")
+EVENT_STATUSES = (*RUN_STATUSES, "skipped", "missed", "lost", "error", "waiting", "checking", "pending")
 
 
 class Typed(Namespace):
@@ -16,8 +21,8 @@ class Typed(Namespace):
     output: Literal["text", "json"]
     nsref: str
     trigger: str | None
-    pairs: list[str]
-    document: str | None
+    pairs: list[tuple[str, str]]
+    document: dict[str, Any] | None
     drain: float
     wait: float
     count: int
@@ -32,6 +37,15 @@ Scheduled DAGs of a program of yours, without a server.
 
 The program is a Namespace, an Embedded or a TriggerManager that --app names, or a configuration file. What reads or
 changes triggers works beside a process that fires them, and needs no --app where the files are in --data."""
+
+
+def read(arguments: Sequence[str]) -> Typed:
+    """Raises SystemExit for wrong usage, with 2, and after help."""
+    made = parser()
+    typed = made.parse_args(arguments, Typed())
+    if typed.command == "history" and (wrong := _wrong_history(typed)):
+        made.error(wrong)
+    return typed
 
 
 def parser() -> ArgumentParser:
@@ -80,12 +94,13 @@ def _place() -> ArgumentParser:
 def _inputs() -> ArgumentParser:
     inputs = ArgumentParser(add_help=False)
     inputs.add_argument(
-        "--input", dest="pairs", action="append", default=[], metavar="NAME=VALUE",
+        "--input", dest="pairs", type=_pair, action="append", default=[], metavar="NAME=VALUE",
         help="An input, by the type of its parameter; several are allowed.",
     )  # fmt: skip
     inputs.add_argument(
-        "--inputs", dest="document", metavar="JSON", help="An object of inputs by name, or by source and name."
-    )
+        "--inputs", dest="document", type=_document, metavar="JSON",
+        help="An object of inputs by name, or by source and name.",
+    )  # fmt: skip
     return inputs
 
 
@@ -109,6 +124,33 @@ def _history(command: ArgumentParser) -> None:
     )
     command.add_argument("--status", help="Only what ended like this: completed, failed, skipped ...")
     command.add_argument("--changes", action="store_true", help="Who activated, changed and paused the trigger.")
+
+
+def _wrong_history(typed: Typed) -> str | None:
+    if typed.changes and typed.trigger is None:
+        return "--changes needs a TRIGGER"
+    known = RUN_STATUSES if typed.trigger is None else EVENT_STATUSES
+    if typed.status is not None and typed.status not in known:
+        of = "runs" if typed.trigger is None else "events of a trigger"
+        return f"argument --status: {typed.status!r} is unknown: {of} have {', '.join(known)}"
+    return None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ArgumentTypeError("is no JSON object of values by their names")
+    return cast("dict[str, Any]", found)
 
 
 def _seconds(text: str) -> float:

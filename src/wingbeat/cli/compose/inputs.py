@@ -1,7 +1,6 @@
 """What was typed for a DAG -> values, by the annotations of the parameters of its sources."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from wingbeat.cli.compose.refusals import in_one_line
@@ -13,30 +12,22 @@ if TYPE_CHECKING:
     from wingbeat.compose.namespace import Dag, DagNode
 
 
-def read(dag: "Dag", pairs: Sequence[str], document: str | None) -> dict[str, Any]:
-    """`pairs` are `NAME=VALUE`; the document is an object of values, or of such objects by the labels of sources.
+def read(dag: "Dag", pairs: Sequence[tuple[str, str]], document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`pairs` are names and texts; the document has values, or such documents by the labels of sources.
 
-    Raises InvalidArgument that names the input.
+    Raises InvalidArgument that names the input, and ValueError for a DAG that is wrong.
     """
+    dag.validate()
     values = _from_json(dag, document) if document is not None else {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            raise InvalidArgument(f"--input {pair!r} is not of the form NAME=VALUE")
+    for name, text in pairs:
         values[name] = _typed(name, text, _annotation(dag, name), typed)
     return values
 
 
-def _from_json(dag: "Dag", document: str) -> dict[str, Any]:
-    try:
-        found: object = json.loads(document)
-    except ValueError as error:
-        raise InvalidArgument(f"--inputs is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InvalidArgument("--inputs is no JSON object of values by their names")
+def _from_json(dag: "Dag", document: Mapping[str, Any]) -> dict[str, Any]:
     sources = {source.label: source for source in dag.sources()}
     values: dict[str, Any] = {}
-    for name, value in cast("dict[str, Any]", found).items():
+    for name, value in document.items():
         if name in sources and isinstance(value, dict):
             known = _annotations(sources[name])
             given = cast("dict[str, Any]", value)

@@ -5,7 +5,6 @@ looked at.
 """
 
 import json
-import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wingbeat.cli.compose.refusals import in_one_line, refusals
+from wingbeat.cli.compose.user_code import called
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
 from wingbeat.compose.embedded import Embedded
 from wingbeat.compose.engine import EngineConfig, StorageConfig
@@ -60,7 +60,7 @@ class Program:
             own = self._own_manager.provenance
             return own if isinstance(own, DagProvenance) else None
         mounted = self._defined.provenance if self._defined else None
-        path = self.storage.get_dags_db(self.data)
+        path = self._dags_db
         return mounted or (DagProvenance(path) if path.exists() else None)
 
     @cached_property
@@ -68,7 +68,7 @@ class Program:
         """Of the program's triggers, if there are any yet; it makes no file."""
         if self._own_manager is not None:
             return self._own_manager.store
-        path = self.storage.get_triggers_db(self.data)
+        path = self._triggers_db
         return TriggerStore(path) if path.exists() else None
 
     @cached_property
@@ -76,15 +76,14 @@ class Program:
         """Where runs of the namespace are recorded."""
         if self._own_manager is not None:
             return self._own_manager.provenance
-        return self.namespace.provenance or DagProvenance(self.storage.get_dags_db(self.data))
+        return self.namespace.provenance or DagProvenance(self._dags_db)
 
     @cached_property
     def manager(self) -> TriggerManager:
         """Of the namespace, ready to run."""
         if self._own_manager is not None:
             return self._own_manager
-        store = TriggerStore(self.storage.get_triggers_db(self.data))
-        return TriggerManager(self.namespace, store, self.recorder)
+        return TriggerManager(self.namespace, TriggerStore(self._triggers_db), self.recorder)
 
     @cached_property
     def onlooker(self) -> TriggerManager | None:
@@ -103,6 +102,14 @@ class Program:
         storage = self._config.storage.model_copy()
         storage.resolve_paths(self.data)
         return storage
+
+    @property
+    def _dags_db(self) -> Path:
+        return self._config.storage.get_dags_db(self.data)
+
+    @property
+    def _triggers_db(self) -> Path:
+        return self._config.storage.get_triggers_db(self.data)
 
     @cached_property
     def _config(self) -> EngineConfig:
@@ -131,12 +138,8 @@ class Program:
         return self._described() if self._config.namespace else None
 
     def _described(self) -> Namespace:
-        try:
+        with called("the namespace of the configuration"):
             return Namespace.from_dict(self._config.namespace)
-        except ValidationError as error:
-            raise InvalidArgument(f"the namespace of the configuration: {in_one_line(error)}") from error
-        except (ValueError, TypeError, ImportError, AttributeError) as error:
-            raise InvalidArgument(f"the namespace of the configuration: {error}") from error
 
     @cached_property
     def _own_manager(self) -> TriggerManager | None:
@@ -151,13 +154,10 @@ class Program:
             return None
         if self._config.namespace:
             raise InvalidArgument(f"both {name} and the configuration file describe a namespace: leave one of them out")
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, here)
-        try:
+        with called(f"--app {name} cannot be imported"):
             found = GlobalRef(name).get_instance()
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InvalidArgument(f"--app {name} cannot be imported: {error}") from error
-        return found() if callable(found) else found
+        with called(f"--app {name} cannot be called"):
+            return found() if callable(found) else found
 
 
 def _read(path: Path) -> Any:

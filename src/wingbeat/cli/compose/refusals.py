@@ -21,10 +21,10 @@ def refusals() -> Generator[None]:
         raise Unavailable(str(error)) from error
 
 
-def in_one_line(error: ValueError) -> str:
+def in_one_line(error: Exception) -> str:
     """What pydantic says over many lines, with the places where it is wrong."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        return " ".join(str(error).split())
     return "; ".join(": ".join(filter(None, (_place(each["loc"]), each["msg"]))) for each in error.errors())
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,8 +25,8 @@ T = TypeVar("T")
 class Given:
     """Inputs as they were typed."""
 
-    pairs: Sequence[str]
-    document: str | None
+    pairs: Sequence[tuple[str, str]]
+    document: Mapping[str, Any] | None
 
     @property
     def is_empty(self) -> bool:
