@@ -396,7 +396,6 @@ def test_a_run_that_another_process_took_cannot_be_changed_here(provenance: DagP
         provenance.record([RunCreated("r2", "etl:pipeline", "{}"), NodeCompleted("r1", "a", "1")])
     assert provenance.get_run("r2") is None, "all or nothing"
     assert provenance.get_pending_nodes("r1") == ["a"]
-    provenance.record([CREATED])
 
 
 async def test_changes_of_one_call_are_one_transaction_in_their_order(provenance: DagProvenance, clock: Hands) -> None:
@@ -428,9 +427,29 @@ async def test_changes_of_one_call_are_one_transaction_in_their_order(provenance
     assert [run.run_id for run in provenance.get_recent_runs(trigger_name="hourly")] == ["r1"]
 
 
-def test_a_run_that_exists_is_left_as_it_is(provenance: DagProvenance) -> None:
+@pytest.mark.parametrize(
+    ("ending", "advice"),
+    [
+        (RunFinished("r1", "completed"), "is completed: replay it"),
+        (RunFinished("r1", "failed"), "has not completed: restart it"),
+        (RunPaused("r1"), "has not completed: restart it"),
+        (NodeStarted("r1", "a", "{}"), "is going on: wait for its end"),
+    ],
+)
+def test_a_run_that_exists_is_not_created_and_the_error_says_what_can_be_done(
+    provenance: DagProvenance, ending: Change, advice: str
+) -> None:
+    provenance.record([CREATED, ending])
+    with pytest.raises(AlreadyExists, match=f"run 'r1' exists and {advice}, or choose another run_id"):
+        provenance.record([RunCreated("r1", "other:pipeline", "{}")])
+    run = provenance.get_run("r1")
+    assert run
+    assert run["dag_nsref"] == "etl:pipeline"
+
+
+def test_a_run_that_was_perhaps_created_already_is_left_as_it_is(provenance: DagProvenance) -> None:
     provenance.record([CREATED, RunPaused("r1")])
-    provenance.record([RunCreated("r1", "other:pipeline", "{}")])
+    provenance.record([RunCreated("r1", "other:pipeline", "{}", again=True)])
     run = provenance.get_run("r1")
     assert run
     assert (run["dag_nsref"], run["status"]) == ("etl:pipeline", "paused")

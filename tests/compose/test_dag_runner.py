@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import sys
 import threading
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -462,6 +463,127 @@ async def test_a_node_that_returns_while_another_program_holds_the_history_has_r
 async def test_a_run_whose_end_cannot_be_recorded_raises() -> None:
     with pytest.raises(Unavailable, match="file is locked"):
         await DagRunner(chain(one, double), Away(fails=9)).run(run_id="r")
+
+
+async def test_a_run_does_not_begin_again_while_it_goes_on(history: DagProvenance) -> None:
+    calls: list[str] = []
+    begun, going = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> int:
+        calls.append("slow")
+        begun.set()
+        await going.wait()
+        return 1
+
+    dag = chain(slow)
+    first = asyncio.create_task(DagRunner(dag, history).run(run_id="r"))
+    await begun.wait()
+    for again in (history, DagProvenance(history.db_path)):
+        with pytest.raises(ValueError, match=r"Run 'r' cannot begin: .* is going on: wait for its end"):
+            await DagRunner(dag, again).run(run_id="r")
+    going.set()
+    assert (await first).status == "completed"
+    assert calls == ["slow"]
+    assert statuses(history, "r") == {"slow": "completed"}
+
+
+async def test_a_run_that_is_over_does_not_begin_again(history: DagProvenance) -> None:
+    runner = DagRunner(chain(one), history)
+    await runner.run(run_id="r")
+    with pytest.raises(ValueError, match=r"Run 'r' cannot begin: .* is completed: replay it"):
+        await runner.run(run_id="r")
+    run = history.get_run("r")
+    assert run
+    assert (run["status"], run["sink_outputs_json"]) == ("completed", '{"one":1}')
+
+
+async def test_a_run_that_is_cancelled_while_it_is_created_is_cancelled_in_its_history(tmp_path: Path) -> None:
+    class Slow(DagProvenance):
+        async def arecord(self, changes: Sequence[Change], *, durable: bool = True) -> None:
+            await super().arecord(changes, durable=durable)
+            if len(changes) == 2:
+                task = asyncio.current_task()
+                assert task
+                task.cancel()
+                await asyncio.sleep(0)
+
+    history = Slow(tmp_path / "dags.db")
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(DagRunner(chain(one), history).run(run_id="r"))
+    run = history.get_run("r")
+    assert run
+    assert run["status"] == "cancelled"
+
+
+# Text that no file can hold: odd names of files, as os.listdir returns them
+
+ODD = "caf\udce9.txt"
+
+
+async def test_an_output_with_an_odd_name_is_read_back_as_it_was(history: DagProvenance) -> None:
+    seen: list[object] = []
+
+    def names() -> list[str]:
+        return [ODD, "\\" + ODD]
+
+    def once(names: list[str]) -> str:
+        seen.append(names)
+        if len(seen) == 1:
+            raise RuntimeError("not yet")
+        return names[0]
+
+    runner = DagRunner(chain(names, once), history)
+    failed = await runner.run()
+    assert (failed.status, failed.failed_node) == ("failed", "once")
+    assert (await runner.restart(failed.run_id)).outputs == {"once": ODD}
+    assert seen == [names(), names()]
+
+
+async def test_an_odd_name_goes_in_and_comes_back(history: DagProvenance) -> None:
+    def size(name: str) -> int:
+        return len(name)
+
+    runner = DagRunner(chain(size), history)
+    result = await runner.run({"size": {"name": ODD}})
+    assert result.outputs == {"size": len(ODD)}
+    assert (await runner.replay(result.run_id, {"size"})).outputs == {"size": len(ODD)}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_an_error_with_an_odd_name_is_told_with_its_escape(
+    history: DagProvenance, recorded: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "wingbeat")  # a report of pytest cannot hold it
+
+    def opens() -> None:
+        raise ValueError(f"no file {ODD}")
+
+    result = await DagRunner(chain(opens), history if recorded else None).run(run_id="r")
+    assert (result.status, result.error) == ("failed", "no file caf\\udce9.txt")
+    if recorded:
+        run = history.get_run("r")
+        assert run
+        assert (run["status"], run["error"]) == ("failed", "no file caf\\udce9.txt")
+        assert statuses(history, "r") == {"opens": "failed"}
+
+
+async def test_a_run_inside_of_a_run_may_be_of_an_odd_name(history: DagProvenance) -> None:
+    dag = Dag()
+    _ = dag.node(lambda: {ODD: 4}, label="sizes") >> dag.map(chain(double), label="each")
+    result = await DagRunner(dag, history).run()
+    assert result.outputs == {"each": {ODD: 8}}
+    (child,) = history.get_child_runs(result.run_id)
+    assert child.dag_nsref == "unknown/each[caf\\udce9.txt]"
+
+
+def test_a_label_that_no_history_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"label 'caf.*' has half of a surrogate pair"):
+        Dag().node(one, label=ODD)
+
+
+async def test_a_run_id_that_no_history_can_hold_is_refused(history: DagProvenance) -> None:
+    with pytest.raises(ValueError, match=r"run_id 'caf.*' has half of a surrogate pair"):
+        await DagRunner(chain(one), history).run(run_id=ODD)
 
 
 async def test_one_transaction_for_each_node() -> None:

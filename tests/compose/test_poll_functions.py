@@ -1,6 +1,7 @@
 """What a `poll_fn` answers becomes runs, reasons or nothing, and how long it takes is nobody else's business."""
 
 import asyncio
+import logging
 import sys
 import threading
 import time
@@ -139,3 +140,23 @@ async def test_a_slow_function_never_blocks_the_loop(world: World) -> None:
     watching.cancel()
     assert len(gaps) > 20
     assert max(gaps) < 0.3
+
+
+@pytest.mark.parametrize("answer", [Skip("no caf\udce9"), Fire({"name": "caf\udce9"}, key="caf\udce9")])
+async def test_odd_names_of_files_are_kept_with_their_escapes(world: World, answer: Any) -> None:
+    await _poll(world, lambda: answer, times=2)
+    assert all("udce9" in event["error"] for event in world.events() if event["status"] == "skipped")
+    assert "skipped" in world.statuses()
+    assert "failed" not in world.statuses()
+    if isinstance(answer, Fire):
+        assert [start.inputs for start in world.runs.started] == [answer.payload]
+
+
+async def test_an_error_with_an_odd_name_is_that_of_the_event(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "wingbeat")  # a report of pytest cannot hold it
+
+    def poll() -> None:
+        raise ValueError("no caf\udce9")
+
+    await _poll(world, poll)
+    assert world.events()[0]["error"] == "ValueError: no caf\\udce9"

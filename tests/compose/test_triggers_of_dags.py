@@ -11,6 +11,8 @@ import pytest
 
 from tests.compose.fired import MINUTE, T0
 from wingbeat.compose.dag_provenance import SCHEDULER, DagProvenance, NullProvenance, initiated_by
+from wingbeat.compose.dag_runner import DagRunner
+from wingbeat.compose.firing.claims import run_id_of
 from wingbeat.compose.namespace import Dag, Namespace
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
 from wingbeat.testing import FakeClock
@@ -142,3 +144,19 @@ def test_threads_that_share_the_files_fire_each_slot_once(world: World) -> None:
         (T0 + n * MINUTE).timestamp(): 1 for n in range(1, 9)
     }
     assert len(world.history.get_recent_runs(100)) == 8
+
+
+async def test_a_slot_whose_run_is_in_the_history_takes_its_end_and_does_not_run_it_again(world: World) -> None:
+    world.register()
+    world.namespace.register_trigger("t", "a:dag", "poll", "* * * * *", payload={"url": "x"})
+    world.manager.activate("t")
+    run_id = run_id_of("t", "a:dag", T0 + MINUTE)
+    dag = world.namespace.get("a:dag").dag
+    assert dag
+    await DagRunner(dag, world.history).run({"fetch": {"url": "before"}}, "a:dag", run_id=run_id)
+    world.clock.forward(MINUTE)
+    await world.manager.tick()
+    (event,) = world.store.get_events("t")
+    assert (event["status"], event["run_id"], event["error"]) == ("completed", run_id, None)
+    (run,) = world.history.get_recent_runs()
+    assert run.initiated_by is None, "it is the one that was there"

@@ -16,7 +16,10 @@ Ending: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class RunCreated:
-    """The run is running, and is kept going by this process. A run of this id that exists is left as it is."""
+    """The run is running, and is kept going by this process.
+
+    Raises AlreadyExists for a run of this id that exists, unless it was perhaps made by this very change.
+    """
 
     run_id: str
     dag_nsref: str
@@ -24,6 +27,8 @@ class RunCreated:
     parent_run_id: str | None = None
     initiated_by: str | None = None
     trigger_name: str | None = None
+    again: bool = False
+    """Whether it may have been recorded already: nobody heard how that ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from wingbeat.compose.running.journal import Journal
 from wingbeat.compose.running.nested import run_composite
 from wingbeat.compose.running.resuming import texts_left, texts_standing, values_left
 from wingbeat.compose.running.source_values import source_values, source_values_text
-from wingbeat.errors import FailedPrecondition, NotFound
+from wingbeat.errors import AlreadyExists, FailedPrecondition, NotFound
+from wingbeat.store.compose.texts import is_storable
 
 if TYPE_CHECKING:
     from wingbeat.compose.dags import Dag
@@ -70,14 +71,20 @@ class DagRunner:
     ) -> DagRunResult:
         """Run it from the start. `source_inputs` are values by the labels of sources and the names of parameters.
 
-        Raises ValueError when the DAG is wrong, or the inputs are not those of its sources; nothing is recorded then.
+        Raises ValueError when the DAG is wrong, the inputs are not those of its sources, or a run of this `run_id` is
+        in the history; nothing is recorded then.
         """
         plan, inputs = self.dag.plan(), source_inputs or {}
         check_inputs(plan, inputs)
+        if run_id and not is_storable(run_id):
+            raise ValueError(f"run_id {run_id!r} has half of a surrogate pair, which no history can hold: replace it")
         frame = self._frame(run_id or str(uuid4()), dag_nsref or NO_NSREF, scheduled_for=scheduled_for)
         text = source_values_text(plan, inputs) if self.provenance.records else ""
         created = RunCreated(frame.run_id, frame.dag_nsref, text, parent_run_id, run_initiator.get(), trigger_name)
-        return await self._execute(plan, frame, created, inputs=inputs, texts={})
+        try:
+            return await self._execute(plan, frame, created, inputs=inputs, texts={})
+        except AlreadyExists as error:
+            raise ValueError(f"Run {frame.run_id!r} cannot begin: {error}") from error
 
     async def restart(self, run_id: str, *, scheduled_for: datetime | None = None) -> DagRunResult:
         """Go on with a run that is paused, failed or cancelled, or whose process is gone, after its completed nodes.

@@ -18,6 +18,7 @@ from wingbeat.compose.plans import Plan, planned
 from wingbeat.compose.refs import NsRef
 from wingbeat.compose.registry import Namespace
 from wingbeat.compose.steps import DagEdge, DagNode, Seconds, StepOptions
+from wingbeat.store.compose.texts import is_storable
 
 if TYPE_CHECKING:
     from wingbeat.compose.dag_runner import DagRunResult
@@ -173,6 +174,8 @@ class Dag:
         return node
 
     def _free(self, label: str) -> str:
+        if not is_storable(label):
+            raise ValueError(f"label {label!r} has half of a surrogate pair, which no history can hold: replace it")
         if label in self.nodes:
             raise ValueError(f"Label {label!r} already exists in DAG: give this node a label of its own")
         return label

@@ -40,7 +40,7 @@ class LogConfig(BaseModel):
         path = str(self.log_file.absolute())
         if not any(isinstance(each, logging.FileHandler) and each.baseFilename == path for each in root.handlers):
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(path, encoding="utf-8")
+            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
             handler.addFilter(NodeRunLogFilter())
             handler.setFormatter(logging.Formatter(_FORMAT))
             root.addHandler(handler)

@@ -19,14 +19,16 @@ from wingbeat.compose.changes import (
 )
 from wingbeat.compose.lease import Lease
 from wingbeat.compose.process import is_gone
-from wingbeat.errors import Conflict, FailedPrecondition, NotFound
+from wingbeat.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from wingbeat.store.compose import nodes, owners, runs
 from wingbeat.store.compose.runs import NewRun
 from wingbeat.store.compose.transaction import Transaction
 
 
 def record(tx: Transaction, changes: Sequence[Change], *, lease: Lease) -> None:
-    """Raises Conflict for a run that another process keeps going, or that is not there."""
+    """Raises Conflict for a run that another process keeps going, or that is not there; AlreadyExists for a new one
+    that is there.
+    """
     mine = {change.run_id for change in changes if _apply(tx, change, lease)}
     changed = dict.fromkeys(change.run_id for change in changes if not isinstance(change, RunCreated))
     unsure = [run_id for run_id in changed if run_id not in mine]
@@ -55,7 +57,10 @@ def _apply(tx: Transaction, change: Change, lease: Lease) -> bool:
     match change:
         case RunCreated():
             lease.hold(tx)
-            return runs.create(tx, _new(change, owner=lease.owner))
+            created = runs.create(tx, _new(change, owner=lease.owner))
+            if not created and not change.again:
+                raise AlreadyExists(_what_exists(tx, change.run_id))
+            return created
         case RunTaken(run_id):
             take(tx, run_id, lease=lease)
             return True
@@ -80,6 +85,21 @@ def _apply_to_node(tx: Transaction, change: NodeStarted | NodeCompleted | NodeFa
             nodes.skip(tx, run_id, label, output_json=output_json)
         case _:
             assert_never(change)
+
+
+def _what_exists(tx: Transaction, run_id: str) -> str:
+    """With what can be done instead."""
+    run = runs.get(tx, run_id)
+    if run is None:
+        raise NotFound(f"run {run_id!r} is not in this history")
+    owner = owners.get(tx, run.owner) if run.owner else None
+    if run.status == "completed":
+        advice = "is completed: replay it"
+    elif run.status != "running" or owner is None or is_gone(owner, now=tx.now):
+        advice = "has not completed: restart it"
+    else:
+        advice = "is going on: wait for its end"
+    return f"run {run_id!r} exists and {advice}, or choose another run_id"
 
 
 def _new(change: RunCreated, *, owner: str) -> NewRun:

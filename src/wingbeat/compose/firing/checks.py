@@ -14,6 +14,7 @@ from wingbeat.compose.firing.claims import run_id_of
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.store.compose import activations, events, ticks
 from wingbeat.store.compose.activations import Activation
+from wingbeat.store.compose.texts import storable
 from wingbeat.store.compose.ticks import Tick
 from wingbeat.store.compose.transaction import Transaction
 
@@ -51,7 +52,8 @@ def _begun(
     tx: Transaction, check: Tick, activation: Activation, fire: Fire, number: int, *, by: Claimant, now: datetime
 ) -> Tick | None:
     if fire.key is not None:
-        kind, key, about = "sensor", fire.key, f"{activation.name}/{fire.key}"
+        key = storable(str(fire.key))
+        kind, about = "sensor", f"{activation.name}/{key}"
     else:
         suffix = f"#{number}" if number else ""
         kind, key, about = "schedule", f"{check.slot_key}{suffix}", f"{activation.name}{suffix}"

@@ -154,6 +154,10 @@ class Fires:
             with initiated_by(tick.initiated_by):
                 async with bound:
                     outcome = await run(start)
+        except ValueError:
+            if begun is None and self.remembers and await self.status_of(tick.run_id) is not None:
+                return await self.take_up(tick, activation=activation)
+            raise
         except TimeoutError:
             if not bound.expired():
                 raise

@@ -21,6 +21,8 @@ from wingbeat.compose.registry import Namespace
 from wingbeat.compose.running.calls import DagPause, call
 from wingbeat.compose.running.inputs import Inputs, inputs_of
 from wingbeat.compose.running.journal import Journal
+from wingbeat.errors import AlreadyExists
+from wingbeat.store.compose.texts import storable
 
 if TYPE_CHECKING:
     from wingbeat.compose.nodes import NamespaceNode
@@ -84,17 +86,21 @@ class Execution:
         self._pausing = True
 
     async def run(self, *beginning: Change) -> Outcome:
-        """Raises only what is no Exception, and what keeps the end from being recorded."""
+        """Raises only what is no Exception, what keeps the end from being recorded, and AlreadyExists for a run that is
+        in the history: nothing has begun then.
+        """
         self.journal.add(*beginning)
         try:
             await self._go()
             outcome = self._outcome()
             self._record_end(outcome)
             await self.journal.write_end()
+        except AlreadyExists:
+            raise
         except Exception as error:
             log.exception("run %s failed outside of its nodes", self.frame.run_id)
             await self._abandon("failed", error=error)
-            return Outcome("failed", self._sink_outputs(), error=str(error))
+            return Outcome("failed", self._sink_outputs(), error=storable(str(error)))
         except BaseException as error:
             ending = "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
             await asyncio.shield(asyncio.ensure_future(self._abandon(ending, error=error)))
@@ -207,7 +213,7 @@ class Execution:
 
     def _fail(self, step: Step, error: BaseException) -> None:
         self.journal.fails(step.label, "".join(traceback.format_exception(error)))
-        self._failure = self._failure or (step.label, str(error) or type(error).__name__)
+        self._failure = self._failure or (step.label, storable(str(error)) or type(error).__name__)
 
     def _stops(self) -> bool:
         return self._pausing or self._failure is not None

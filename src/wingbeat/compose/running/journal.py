@@ -6,9 +6,19 @@ its end, before somebody is told of it: a process that dies loses nothing, and w
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from wingbeat.compose.changes import Change, Ending, NodeCompleted, NodeFailed, NodeStarted, Recorder, RunFinished
+from wingbeat.compose.changes import (
+    Change,
+    Ending,
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    Recorder,
+    RunCreated,
+    RunFinished,
+)
 from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.plans import Step
 
@@ -66,8 +76,12 @@ class Journal:
         try:
             await self.recorder.arecord(changes, durable=durable)
         except BaseException:
-            self._waiting = changes + self._waiting
+            self._waiting = [*map(_again, changes), *self._waiting]
             raise
+
+
+def _again(change: Change) -> Change:
+    return replace(change, again=True) if isinstance(change, RunCreated) else change
 
 
 def _as_object(texts: Mapping[str, str]) -> str:

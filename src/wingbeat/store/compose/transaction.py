@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wingbeat.errors import Conflict, FailedPrecondition, ResourceExhausted, StartError, Unavailable, Unstorable
+from wingbeat.store.compose.texts import storable
 
 Row = tuple[Any, ...]
 Value = str | bytes | int | float | None
@@ -34,18 +35,18 @@ class Transaction:
         self.now = now
 
     def fetch(self, sql: str, *values: Value) -> list[Row]:
-        return self._connection.execute(sql, values).fetchall()
+        return self._executed(sql, values).fetchall()
 
     def fetchrow(self, sql: str, *values: Value) -> Row | None:
         """The first row; what follows is dropped."""
-        cursor = self._connection.execute(sql, values)
+        cursor = self._executed(sql, values)
         row = cursor.fetchone()
         cursor.close()
         return row
 
     def execute(self, sql: str, *values: Value) -> int:
         """How many rows it touched."""
-        cursor = self._connection.execute(sql, values)
+        cursor = self._executed(sql, values)
         touched = cursor.rowcount
         cursor.close()
         return touched
@@ -53,6 +54,12 @@ class Transaction:
     def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
         """How many rows all of them touched."""
         return self._connection.executemany(sql, rows).rowcount
+
+    def _executed(self, sql: str, values: Sequence[Value]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except UnicodeEncodeError:
+            return self._connection.execute(sql, [storable(each) if isinstance(each, str) else each for each in values])
 
 
 def connect(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
