@@ -67,8 +67,9 @@ def version(connection: sqlite3.Connection) -> int:
 
 async def together(file: File, *bodies: Callable[[Transaction], Any], durable: bool = False) -> list[Any]:
     """What the bodies return or raise, that share a COMMIT."""
-    submitted = threading.Event()
-    before = file.acommit(lambda tx: submitted.wait())
+    begun, submitted = threading.Event(), threading.Event()
+    before = file.acommit(lambda tx: begun.set() or submitted.wait())
+    await asyncio.to_thread(begun.wait)
     answers = [(file.awrite if durable else file.acommit)(body) for body in bodies]
     submitted.set()
     await before
@@ -103,6 +104,21 @@ async def test_a_commit_can_be_heard_of_before_the_disk_has_it(file: File, path:
     assert await file.awrite(lambda tx: tx.fetchrow("PRAGMA synchronous")) == (2,)
 
 
+@pytest.fixture
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, the writer has not yet brought to the disk what a test has committed."""
+    monkeypatch.setattr(writing, "LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 60.0)
+
+
+async def changed(other: sqlite3.Connection, before: int) -> None:
+    """Wait until somebody has committed."""
+    async with asyncio.timeout(30):
+        while version(other) == before:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("lingering")
 async def test_what_is_committed_is_on_the_disk_after_a_flush(file: File, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         await file.acommit(lambda tx: add(tx, "a"))
@@ -114,6 +130,7 @@ async def test_what_is_committed_is_on_the_disk_after_a_flush(file: File, path: 
         assert version(other) == flushed
 
 
+@pytest.mark.usefixtures("lingering")
 async def test_a_write_that_changes_nothing_brings_what_is_committed_to_the_disk(file: File, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         await file.acommit(lambda tx: add(tx, "a"))
@@ -122,22 +139,40 @@ async def test_a_write_that_changes_nothing_brings_what_is_committed_to_the_disk
         assert version(other) != committed
 
 
-async def test_what_is_committed_is_on_the_disk_soon(file: File, path: Path) -> None:
+async def test_what_is_committed_is_on_the_disk_soon(file: File, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 60.0)
     with closing(sqlite3.connect(path)) as other:
         await file.acommit(lambda tx: add(tx, "a"))
-        committed = version(other)
-        while version(other) == committed:
-            await asyncio.sleep(0.001)
+        await changed(other, version(other))
 
 
-async def test_what_is_committed_is_on_the_disk_soon_however_much_is_written(file: File) -> None:
-    def synchronous(tx: Transaction) -> Any:
-        add_any(tx)
-        return tx.fetchrow("PRAGMA synchronous")
+async def test_what_is_committed_is_on_the_disk_soon_however_much_is_written(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 0.0)
+    begun, submitted = threading.Event(), threading.Event()
+    before = file.acommit(lambda tx: (add_any(tx) and begun.set()) or submitted.wait())
+    await asyncio.to_thread(begun.wait)
+    after = file.acommit(lambda tx: tx.fetchrow("PRAGMA synchronous"))
+    submitted.set()
+    assert (await before, await after) == (True, (2,))
 
-    began = time.monotonic()
-    while await file.acommit(synchronous) != (2,):
-        assert time.monotonic() < began + 30
+
+async def test_a_disk_that_fails_is_not_asked_without_a_pause(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Semaphore(0)
+
+    def fail(connection: sqlite3.Connection) -> None:
+        asked.release()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(writing, "AFTER_ERROR_SECONDS", 60.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(writing, "_touch", fail)
+        await file.acommit(lambda tx: add(tx, "a"))
+        await asyncio.to_thread(asked.acquire)
+        await asyncio.sleep(0.05)
+        assert not asked.acquire(blocking=False)
 
 
 async def test_a_commit_that_changes_nothing_leaves_nothing_to_flush(file: File, path: Path) -> None:
@@ -149,6 +184,7 @@ async def test_a_commit_that_changes_nothing_leaves_nothing_to_flush(file: File,
         assert version(other) == before
 
 
+@pytest.mark.usefixtures("lingering")
 async def test_a_write_that_raises_does_not_make_anybody_forget_what_is_committed(file: File, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
         await file.acommit(lambda tx: add(tx, "a"))
@@ -160,6 +196,7 @@ async def test_a_write_that_raises_does_not_make_anybody_forget_what_is_committe
         assert version(other) != committed
 
 
+@pytest.mark.usefixtures("lingering")
 async def test_what_a_neighbour_has_not_written_counts_for_no_change(file: File, path: Path) -> None:
     def add_and_raise(tx: Transaction) -> None:
         add(tx, "b")
@@ -179,13 +216,6 @@ async def brief(file: File, body: Callable[[Transaction], Any]) -> tuple[Any, bo
     return answer, thread == threading.get_ident()
 
 
-@pytest.fixture
-def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow this machine is, the writer has not yet brought to the disk what a test has committed."""
-    monkeypatch.setattr(writing, "LINGER_SECONDS", 60.0)
-    monkeypatch.setattr(writing, "LONGEST_SECONDS", 60.0)
-
-
 @pytest.mark.usefixtures("lingering")
 async def test_a_brief_body_runs_on_the_loop_while_there_is_nothing_to_wait_for(file: File) -> None:
     assert await brief(file, lambda tx: add(tx, "a")) == (1, False), "the log may begin anew"
@@ -199,8 +229,9 @@ async def test_a_brief_body_runs_on_the_loop_while_there_is_nothing_to_wait_for(
 @pytest.mark.usefixtures("lingering")
 async def test_a_brief_body_joins_those_that_wait(file: File) -> None:
     await brief(file, lambda tx: add(tx, "a"))
-    submitted = threading.Event()
-    before = file.acommit(lambda tx: submitted.wait())
+    writing, submitted = threading.Event(), threading.Event()
+    before = file.acommit(lambda tx: writing.set() or submitted.wait())
+    await asyncio.to_thread(writing.wait)
     waiting = asyncio.ensure_future(brief(file, lambda tx: add(tx, "b")))
     await asyncio.sleep(0)
     submitted.set()
@@ -210,18 +241,72 @@ async def test_a_brief_body_joins_those_that_wait(file: File) -> None:
 
 
 async def test_a_brief_body_is_on_the_disk_soon(file: File, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "LONGEST_SECONDS", 0.5)
+    monkeypatch.setattr(writing, "LONGEST_SECONDS", 60.0)
     monkeypatch.setattr(writing, "LINGER_SECONDS", 0.5)
     with closing(sqlite3.connect(path)) as other:
         await brief(file, lambda tx: add(tx, "a"))
         assert await brief(file, lambda tx: add(tx, "b")) == (1, True)
-        committed = version(other)
-        while version(other) == committed:
-            await asyncio.sleep(0.001)
-        await file.flush()
-        flushed = version(other)
-        await file.flush()
-        assert version(other) == flushed
+        await changed(other, version(other))
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_brief_bodies_leave_others_their_turn(file: File) -> None:
+    await brief(file, add_any)
+    here = [await brief(file, add_any) for _ in range(2 * writing.MOST_IN_A_ROW)]
+    assert here.count((1, False)) == 1
+    assert here.index((1, False)) == writing.MOST_IN_A_ROW
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_does_not_run_on_the_loop_after_another_program_has_written(file: File, path: Path) -> None:
+    """Which may have moved the log into the file: whoever writes next begins it anew, and waits for the disk."""
+    await brief(file, add_any)
+    assert await brief(file, add_any) == (1, True)
+    with closing(sqlite3.connect(path)) as other, other:
+        add_any(Transaction(other, SLOT))
+    assert await brief(file, add_any) == (1, False)
+    assert await brief(file, add_any) == (1, True)
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_signal_does_not_leave_the_file_locked(file: File, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Signal(BaseException):
+        pass
+
+    class Interrupted:
+        """A lock while which is taken a signal comes: its handler runs before anything else does."""
+
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+            self.release = lock.release
+
+        def acquire(self, *, blocking: bool) -> bool:
+            self.lock.acquire(blocking=blocking)
+            raise Signal
+
+    await brief(file, add_any)
+    its = connection._shared[path.resolve()].writer
+    with monkeypatch.context() as signalled:
+        signalled.setattr(its, "_quiet", Interrupted(its._quiet))
+        with pytest.raises(Signal):
+            await brief(file, add_any)
+    async with asyncio.timeout(30):
+        assert await file.awrite(count) == 1
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_brief_body_for_which_the_file_is_busy_is_run_again(file: File) -> None:
+    def busy_on_the_loop(tx: Transaction) -> int:
+        added = add_any(tx)
+        if threading.current_thread() is threading.main_thread():
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return added
+
+    await brief(file, add_any)
+    assert await brief(file, busy_on_the_loop) == (1, False)
+    assert await file.aread(count) == 2
 
 
 async def test_brief_bodies_are_on_the_disk_soon_however_many_there_are(
@@ -395,6 +480,56 @@ def test_a_file_is_whole_without_its_log_when_its_process_has_ended(path: Path) 
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)
     assert [each.name for each in path.parent.iterdir()] == ["app.db"]
+
+
+async def test_a_disk_that_is_full_is_told_to_all_that_share_a_commit(file: File) -> None:
+    def add_much(tx: Transaction) -> int:
+        return add(tx, "x" * 1_000_000)
+
+    file.write(lambda tx: tx.fetch("PRAGMA max_page_count = 20"))
+    for answer in await together(file, lambda tx: add(tx, "a"), add_much):
+        assert isinstance(answer, ResourceExhausted)
+    assert file.write(lambda tx: add(tx, "a")) == 1
+
+
+def test_a_rollback_that_fails_is_no_end(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    file.write(lambda tx: add(tx, "a"))
+    with monkeypatch.context() as broken:
+        broken.setattr(writing, "roll_back", fail)
+        with pytest.raises(Conflict):
+            file.write(lambda tx: add(tx, "a"))
+    assert file.write(lambda tx: add(tx, "b")) == 1
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    file = open_file(path)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="new thread"):
+            file.write(create)
+    file.write(create)
+
+
+@pytest.mark.usefixtures("lingering")
+async def test_a_fork_while_another_program_holds_the_file_forgets_no_flush(path: Path) -> None:
+    file = open_file(path, busy_seconds=0.1)
+    file.write(create)
+    await file.acommit(add_any)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        other.execute("ROLLBACK")
+        committed = version(other)
+        await file.flush()
+        assert version(other) != committed
 
 
 def test_the_driver_speaks_of_the_disk_and_callers_hear_what_to_do(path: Path) -> None:

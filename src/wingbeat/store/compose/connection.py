@@ -74,7 +74,8 @@ class File:
 
     def acommit(self, body: Callable[[Transaction], T], *, brief: bool = False) -> Awaitable[T]:
         """Returns when everybody can read it, whatever becomes of this process. A cut of power may take it, until
-        the next `awrite` or `flush` returns, or a tenth of a second has gone by.
+        the next `awrite` or `flush` returns, or a tenth of a second has gone by in which the disk, and other programs
+        that write the file, could have let it through.
 
         A `brief` body takes microseconds: it may be run at once, on the event loop, while nobody else writes.
         """

@@ -25,8 +25,11 @@ LONGEST_SECONDS = 0.1
 """For how long a writer keeps what only a cut of power could take: while nobody writes, and however much is written."""
 AFTER_ERROR_SECONDS = 1.0
 """Until what could not be brought to the disk is tried again, when nobody writes."""
-_LOG_PAGES = 1_000
-"""Of the log, after which they are moved into the file: SQLite's own choice."""
+MOST_IN_A_ROW = 32
+"""Brief bodies that one thread writes without giving others a turn."""
+_LASTING = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 1000")
+_QUICK = ("PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 0")
+"""A COMMIT that nobody waits for does not move the log into the file either, which waits for the disk."""
 _EDITIONS = 2**32
 """More than the times that one connection can notice a change."""
 
@@ -61,10 +64,12 @@ class Writer:
         self._opened = 0
         self._durable = True
         """How the connection commits."""
-        self._checkpoints = True
-        """Whether a COMMIT may move what is in the log into the file, which waits for the disk."""
+        self._changed = 0
+        """SQLite's number for what other programs had made of the file when the last group was written."""
         self._here: int | None = None
         """The thread that writes instead of the writer's own."""
+        self._in_a_row = 0
+        """Bodies that were written there since the last group."""
         self._alone = False
         """Whether the last group was one job."""
         self._unsaved: tuple[float, float] | None = None
@@ -80,18 +85,23 @@ class Writer:
     def try_here(self, job: Job) -> bool:
         """Write it in the thread of the caller, if that waits for nothing and nobody. Whether it was tried.
 
-        After a COMMIT that the disk was waited for, the next one may begin the log anew and wait for it once more:
-        that one is for the writer's own thread.
+        It may be written before jobs that are waiting. After a COMMIT that the disk was waited for, or one of another
+        program, the next one may begin the log anew and wait for the disk: it is for the writer's own thread.
         """
-        if self._here is not None or not self._quiet.acquire(blocking=False):
+        if self._here is not None:
             return False
+        held = None
         try:
-            self._here = get_ident()
-            calm = self._alone and not self._durable and self._unsaved is not None and self._jobs.empty()
-            return calm and self._write_here(job)
+            held = self._quiet.acquire(blocking=False)
+            return held and self._is_calm() and self._write_here(job)
         finally:
-            self._here = None
-            self._quiet.release()
+            # None: the handler of a signal has raised, before the lock was taken or after. No call may come before.
+            if held is not False:
+                self._here = None
+                try:
+                    self._quiet.release()
+                except RuntimeError:
+                    held = False
 
     def edition(self) -> int:
         """Changes whenever anybody but this writer has written. Waits for a group that is being written."""
@@ -118,14 +128,16 @@ class Writer:
         if in_child:
             self._jobs = SimpleQueue()
             self._thread = None
+            self._unsaved = None
         self._quiet.release()
         self._starting.release()
 
     def _start(self) -> Thread:
         with self._starting:
             if self._thread is None:
-                self._thread = Thread(target=self._work, name="compose-writer", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._work, name="compose-writer", daemon=True)
+                thread.start()
+                self._thread = thread
             return self._thread
 
     def _work(self) -> None:
@@ -164,9 +176,9 @@ class Writer:
 
     def _patience(self) -> float | None:
         """Seconds until what is committed is to be on the disk; None when it is."""
-        if self._unsaved is None:
+        if (unsaved := self._unsaved) is None:
             return None
-        first, last = self._unsaved
+        first, last = unsaved
         return max(0.0, min(first + LONGEST_SECONDS, last + LINGER_SECONDS) - monotonic())
 
     def _is_overdue(self) -> bool:
@@ -179,7 +191,7 @@ class Writer:
     def _write_group(self, jobs: list[Job]) -> None:
         waiting = [job for job in jobs if not job.future.cancelled()]
         durable = self._is_overdue() or any(job.durable for job in waiting)
-        self._alone = len(waiting) == 1
+        self._alone, self._in_a_row = len(waiting) == 1, 0
         with _Kept() as group:
             connection = self._begin(durable=durable)
             changed = self._write_all(connection, waiting)
@@ -191,20 +203,28 @@ class Writer:
         if group.error:
             self._fail(group.error, waiting)
 
+    def _is_calm(self) -> bool:
+        """Whether nothing would be waited for but the file."""
+        alone = self._alone and self._in_a_row < MOST_IN_A_ROW and self._jobs.empty()
+        return alone and not self._durable and self._unsaved is not None
+
     def _write_here(self, job: Job) -> bool:
+        self._here = get_ident()
+        self._in_a_row += 1
         with _Kept() as group:
             connection = self._open()
-            if self._checkpoints:
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
-                self._checkpoints = False
             connection.execute("BEGIN IMMEDIATE")
+            if self._version(connection) != self._changed:
+                roll_back(connection)
+                return False
             _write(connection, job)
             connection.execute("COMMIT")
             self._note_commit(durable=False)
-        if group.error and is_busy(group.error):
-            return False
         if group.error:
             self._fail(group.error, [job])
+        if group.error and is_busy(group.error):
+            job.error = None
+            return False
         return True
 
     def _write_all(self, connection: sqlite3.Connection, jobs: list[Job]) -> bool:
@@ -225,12 +245,11 @@ class Writer:
     def _begin(self, *, durable: bool) -> sqlite3.Connection:
         connection = self._open()
         if durable != self._durable:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            for pragma in _LASTING if durable else _QUICK:
+                connection.execute(pragma)
             self._durable = durable
-        if durable and not self._checkpoints:
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            self._checkpoints = True
         self._begin_when_free(connection)
+        self._changed = self._version(connection)
         return connection
 
     def _begin_when_free(self, connection: sqlite3.Connection) -> None:
@@ -242,6 +261,9 @@ class Writer:
         connection.execute("SAVEPOINT body")
         with _Kept() as body:
             _write(connection, job)
+        if body.error and not connection.in_transaction:
+            # SQLite has rolled back all of it, as for a disk that is full.
+            raise body.error
         if body.error:
             connection.execute("ROLLBACK TO body")
             job.error = translate(body.error, self._identity.path)
@@ -249,8 +271,11 @@ class Writer:
         return body.error is None and connection.total_changes != before
 
     def _fail(self, error: BaseException, jobs: list[Job]) -> None:
-        if self._connection:
-            roll_back(self._connection)
+        with _Kept() as undone:
+            if self._connection:
+                roll_back(self._connection)
+        if undone.error:
+            self._drop()
         for job in jobs:
             job.error = job.error or translate(error, self._identity.path)
 
@@ -266,16 +291,18 @@ class Writer:
             self._connection = connect(self._identity.path, busy_seconds=self._busy_seconds)
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._opened += 1
-            self._durable = self._checkpoints = True
+            self._durable = True
         return self._connection
 
     def _close(self) -> None:
         if self._unsaved is not None:
             self._write_group([self._flush()])
-            self._unsaved = None
-        if self._connection:
-            self._connection.close()
-        self._connection = None
+        self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
 
 
 def _write(connection: sqlite3.Connection, job: Job) -> None:
