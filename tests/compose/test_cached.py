@@ -103,10 +103,61 @@ async def test_the_same_call_in_other_words_is_the_same(call: Callable[..., Awai
     assert source.calls == [("A", 2026, False), ("A", 2026, True)]
 
 
+def one_day(value: date) -> str:
+    return repr(value)
+
+
+def one_path(value: Path) -> str:
+    return repr(value)
+
+
+def one_number(value: float) -> str:
+    return repr(value)
+
+
+def one_count(value: int) -> str:
+    return repr(value)
+
+
+def one_text(value: str) -> str:
+    return repr(value)
+
+
+@pytest.mark.parametrize(
+    ("c", "values"),
+    [
+        (one_day, [date(2026, 1, 1), "2026-01-01"]),
+        (one_path, [Path("a"), "a", Path("caf\udce9"), Path("caf\\udce9")]),
+        (one_number, [2.0**53, 2**53 + 1, 0.5, "0.5"]),
+        (one_text, ["1", 1, "caf\udce9", "caf\\udce9"]),
+    ],
+)
+def test_values_that_a_column_would_not_tell_apart_are_other_calls(
+    c: Callable[..., str], values: list[Any], mounted: Callable[..., NamespaceNode]
+) -> None:
+    node = mounted(c)
+    for _ in range(2):
+        assert [node(each) for each in values] == [repr(each) for each in values]
+
+
+def test_what_is_no_whole_number_is_refused_where_one_is_wanted(mounted: Callable[..., NamespaceNode]) -> None:
+    node = mounted(one_count)
+    assert node(1) == node(1.0) == "1"
+    with pytest.raises(TypeError, match=r"parameter 'value' of 'market:fetch', .* '1' is a str, .* is for int"):
+        node("1")
+
+
+def test_a_whole_number_is_the_float_it_is_equal_to(mounted: Callable[..., NamespaceNode]) -> None:
+    node = mounted(one_number)
+    assert (node(1), node(1.0)) == ("1", "1")
+
+
 async def test_a_wrong_call_is_refused_like_one_of_the_function(call: Callable[..., Awaitable[Any]]) -> None:
     with pytest.raises(TypeError, match="missing a required argument: 'ticker'"):
         await call()
-    with pytest.raises(TypeError, match="None is a NoneType, which does not fit"):
+    with pytest.raises(
+        TypeError, match=r"parameter .ticker. of .market:fetch., .* None is a NoneType, which does not fit"
+    ):
         await call(None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wingbeat.compose.configs import NsCacheConfig
 from wingbeat.compose.methods import Method
-from wingbeat.compose.simple_types import column_type, to_column
+from wingbeat.compose.simple_types import column_type, to_key
 from wingbeat.compose.values import Codec, UnstorableValue
 from wingbeat.store.compose.caches import RESERVED, CacheTable, Found
 from wingbeat.store.compose.transaction import Value
@@ -60,6 +60,7 @@ class KeptResults:
         self.lifetime = Lifetime(config.min_ttl * SECONDS_A_DAY, config.max_ttl * SECONDS_A_DAY)
         self._signature = inspect.signature(method.o)
         self.table = CacheTable(table_name_from_path(self.name), self.name, _columns(method, self._signature))
+        self._annotations = {each.name: each.annotation for each in method.args}
         self._codec = Codec(method.return_annotation)
         if not self._codec.storable:
             raise ValueError(
@@ -68,10 +69,20 @@ class KeptResults:
             )
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Callable[[Callable[..., Any]], Any], Key]:
-        """The call with its defaults, to be made of a callable, and its key. Raises TypeError like a call does."""
+        """The call with its defaults, to be made of a callable, and its key.
+
+        Raises TypeError like a call does, and TypeError or ValueError for a value that fits into no column.
+        """
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return lambda c: c(*bound.args, **bound.kwargs), tuple(to_column(each) for each in bound.arguments.values())
+        key = tuple(self._key(name, value) for name, value in bound.arguments.items())
+        return lambda c: c(*bound.args, **bound.kwargs), key
+
+    def _key(self, name: str, value: Any) -> Value:
+        try:
+            return to_key(value, self._annotations[name])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"parameter {name!r} of {self.name!r}, of which results are kept: {error}") from error
 
     def verdict(self, found: Found, *, chance: float) -> tuple[Verdict, Any]:
         """With what is kept, if it is used; what cannot be read any more, as its type has changed, is not."""

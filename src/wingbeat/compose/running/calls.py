@@ -24,13 +24,15 @@ async def call(step: Step, target: Callable[..., Any], context: tuple[Any, ...],
     options = step.node.options
     if options == NO_OPTIONS:
         return await _once(step, target, context, inputs)
-    kept = Kept.of(step.node) if options.cache is not None else None
-    key = kept.key(inputs) if kept else ""
-    if kept and (found := kept.get(key)):
+    attempt = partial(_once, step, target, context, inputs)
+    if options.cache is None:
+        return await _patiently(step, options, attempt)
+    kept = Kept.of(step.node)
+    key = kept.key(step.node, inputs)
+    if found := kept.get(key):
         return found[0]
-    output = await _patiently(step, options, partial(_once, step, target, context, inputs))
-    if kept:
-        kept.put(key, output, seconds=options.cache or 0.0)
+    output = await _patiently(step, options, attempt)
+    kept.put(key, output, seconds=options.cache)
     return output
 
 
