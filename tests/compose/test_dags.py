@@ -1,5 +1,7 @@
 """Building DAGs, and what is refused before anything runs."""
 
+from typing import Any
+
 import pytest
 
 from wingbeat.compose.dags import Dag
@@ -97,6 +99,30 @@ def test_edges_join_nodes_of_one_dag() -> None:
     one, other = Dag(), Dag()
     with pytest.raises(ValueError, match="'total' is not in this Dag"):
         _ = one.node(fetch) >> other.node(total)
+
+
+@pytest.mark.parametrize("several", [True, False], ids=["a list of nodes", "a callable"])
+def test_an_edge_to_what_is_no_node_says_what_to_write(several: bool) -> None:
+    dag = Dag()
+    first, second = dag.node(fetch), dag.node(total)
+    other: Any = [second] if several else note
+    with pytest.raises(TypeError, match=r"is none: write dag.node\(...\) .* such as a >> b and a >> c"):
+        _ = first >> other
+    with pytest.raises(TypeError, match="an edge joins two nodes"):
+        dag.add_edge(other, first)
+    assert dag.edges == []
+
+
+async def test_what_is_wrong_with_a_dag_comes_before_what_is_wrong_with_its_inputs() -> None:
+    looped, headless = Dag(), Dag()
+    node = looped.node(note, label="a")
+    _ = node >> node
+    inner = Dag()
+    inner.node(note)
+    headless.node(inner, label="inner")
+    for dag, message in ((looped, "cycle: a -> a"), (headless, "'inner' must have exactly one upstream edge")):
+        with pytest.raises(ValueError, match=message):
+            await dag(message="x")
 
 
 def test_wrong_wiring_is_an_error_when_the_block_ends() -> None:

@@ -63,6 +63,15 @@ async def test_what_nothing_takes_is_refused(ns: Namespace) -> None:
         await node(url="u", page=3)
 
 
+async def test_a_dag_that_became_wrong_says_so_before_its_inputs_are_looked_at(ns: Namespace) -> None:
+    dag = Dag()
+    source = dag.node(fetch)
+    node = ns.register(dag, nsref="pipelines:fetch")
+    _ = source >> source
+    with pytest.raises(ValueError, match="cycle: fetch -> fetch"):
+        await node(url="u")
+
+
 async def test_a_context_is_nothing_to_give(ns: Namespace) -> None:
     dag = Dag()
     dag.node(said)

@@ -160,3 +160,18 @@ async def test_a_slot_whose_run_is_in_the_history_takes_its_end_and_does_not_run
     assert (event["status"], event["run_id"], event["error"]) == ("completed", run_id, None)
     (run,) = world.history.get_recent_runs()
     assert run.initiated_by is None, "it is the one that was there"
+
+
+async def test_a_dag_that_became_wrong_neither_fires_nor_is_activated(world: World) -> None:
+    dag = Dag()
+    source = dag.node(report)
+    world.namespace.register(dag, nsref="a:looped")
+    for name in ("before", "after"):
+        world.namespace.register_trigger(name, "a:looped", "push")
+    world.manager.activate("before")
+    _ = source >> source
+    with pytest.raises(ValueError, match="cycle: report -> report"):
+        await world.manager.fire("before", {"pages": 1})
+    with pytest.raises(ValueError, match="cycle: report -> report"):
+        world.manager.activate("after")
+    assert world.store.get_events("before") == []

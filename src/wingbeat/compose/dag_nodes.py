@@ -50,11 +50,12 @@ def method_of(dag: "Dag", namespace: "Namespace", *, nsref: str) -> Method:
 def source_inputs(dag: "Dag", values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Values by the labels of sources: `{label: {parameter: value}}` as it is, others for every source that takes them.
 
-    Raises ValueError for a value that no source takes.
+    Raises ValueError for a DAG that is wrong, whose sources are not known, and for a value that no source takes.
     """
     found: dict[str, dict[str, Any]] = {}
     if not values:
         return found
+    dag.validate()
     unused = set(values)
     for source in dag.sources():
         given = values.get(source.label)

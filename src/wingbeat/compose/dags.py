@@ -113,10 +113,12 @@ class Dag:
         return self._add(SwitchNode(found, self._free(label), self))
 
     def add_edge(self, upstream: DagNode, downstream: DagNode, *, order_only: bool = False) -> DagEdge:
-        """What `>>` does; the same edge twice is one. Raises ValueError for a node that is not of this Dag."""
+        """What `>>` does; the same edge twice is one.
+
+        Raises ValueError for a node that is not of this Dag, TypeError for what is no node.
+        """
         for node in (upstream, downstream):
-            if self.nodes.get(node.label) is not node:
-                raise ValueError(f"node {node.label!r} is not in this Dag: an edge joins two nodes of one Dag")
+            self._check_end(node)
         ends = (upstream.label, downstream.label)
         if ends not in self._edges:
             self._edges[ends] = DagEdge(upstream=ends[0], downstream=ends[1], order_only=order_only)
@@ -152,7 +154,7 @@ class Dag:
     async def __call__(self, **kwargs: Any) -> "DagRunResult":
         """Run it, recording nothing. Values go to the sources that have a parameter of the name.
 
-        `{label: {parameter: value}}` is for one source. Raises ValueError for a value that nothing takes.
+        `{label: {parameter: value}}` is for one source. Raises ValueError when it is wrong, or nothing takes a value.
         """
         runners = import_module("wingbeat.compose.dag_runner")  # which imports this module
         return await runners.DagRunner(self).run(source_inputs=source_inputs(self, kwargs))
@@ -172,6 +174,15 @@ class Dag:
         self.nodes[node.label] = node
         self._plan = None
         return node
+
+    def _check_end(self, node: object) -> None:
+        if not isinstance(node, DagNode):
+            raise TypeError(
+                f"an edge joins two nodes, and {node!r} is none: write dag.node(...) for a callable or a Dag, and an"
+                " edge for each of several nodes, such as a >> b and a >> c"
+            )
+        if self.nodes.get(node.label) is not node:
+            raise ValueError(f"node {node.label!r} is not in this Dag: an edge joins two nodes of one Dag")
 
     def _free(self, label: str) -> str:
         if not is_storable(label):

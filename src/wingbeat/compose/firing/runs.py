@@ -46,7 +46,7 @@ class Runner(Protocol):
         ...
 
     def check(self, dag_nsref: str, inputs: Mapping[str, Any], *, complete: bool) -> None:
-        """Raise KeyError when nothing is there, ValueError for inputs that nothing takes.
+        """Raise KeyError when nothing is there, ValueError for a DAG that is wrong or inputs that nothing takes.
 
         Where they are `complete`, also for those that a source lacks.
         """
@@ -80,9 +80,9 @@ class DagRuns:
 
     def check(self, dag_nsref: str, inputs: Mapping[str, Any], *, complete: bool) -> None:
         dag = self._dag(dag_nsref)
-        given = source_inputs(dag, inputs)
+        plan, given = dag.plan(), source_inputs(dag, inputs)
         if complete:
-            check_inputs(dag.plan(), given)
+            check_inputs(plan, given)
 
     def _dag(self, dag_nsref: str) -> Any:
         node = self._namespace.get(dag_nsref)
