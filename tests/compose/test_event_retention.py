@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,10 +56,13 @@ def test_a_fire_that_goes_on_stays_and_takes_no_place_from_others(world: World) 
     assert ids(world, "t0") == ["e000001"]
 
 
-@pytest.mark.parametrize("keep", [-1, timedelta(seconds=-1)])
-def test_nothing_below_zero_can_be_kept(world: World, keep: int | timedelta) -> None:
-    with pytest.raises(InvalidArgument, match="not below zero"):
+@pytest.mark.parametrize("keep", [-1, timedelta(seconds=-1), None, "x", 1.5, True, False])
+def test_an_age_or_a_number_from_zero_on_is_kept_and_nothing_else(world: World, keep: Any) -> None:
+    plant(world, triggers=1, events=2)
+    shown = keep if isinstance(keep, timedelta) else repr(keep)
+    with pytest.raises(InvalidArgument, match=f"^keep is {shown}: an age .* number of events, not below zero"):
         world.store.prune(keep)
+    assert len(ids(world, "t0")) == 2
 
 
 def test_the_work_grows_with_what_goes_and_not_with_what_stays(world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,8 @@ def test_owners_without_runs_are_forgotten(provenance: DagProvenance, clock: Han
     assert provenance._file.read(lambda tx: tx.fetch("SELECT owner FROM run_owners")) == []
 
 
-@pytest.mark.parametrize("keep", [-1, timedelta(seconds=-1)])
-def test_nothing_below_zero_can_be_kept(provenance: DagProvenance, keep: int | timedelta) -> None:
-    with pytest.raises(InvalidArgument, match="keep is -1"):
+@pytest.mark.parametrize("keep", [-1, timedelta(seconds=-1), None, "x", 1.5, True, False])
+def test_an_age_or_a_number_from_zero_on_is_kept_and_nothing_else(provenance: DagProvenance, keep: Any) -> None:
+    shown = keep if isinstance(keep, timedelta) else repr(keep)
+    with pytest.raises(InvalidArgument, match=f"^keep is {shown}: an age .* number of runs, not below zero"):
         provenance.prune(keep)

@@ -7,6 +7,7 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.compose.fired import MINUTE, T0, Ended, World
 from wingbeat.clock import system_clock
 from wingbeat.compose.firing.runs import Start
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
+from wingbeat.errors import InvalidArgument
 
 
 @pytest.fixture
@@ -55,6 +57,22 @@ def test_an_unknown_trigger_cannot_be_activated(world: World) -> None:
 async def test_preview_names_the_next_slots(world: World) -> None:
     world.active("0 * * * *")
     assert [slot.at for slot in world.manager.preview("t", 2)] == [T0 + 60 * MINUTE, T0 + 120 * MINUTE]
+
+
+async def test_a_moment_without_a_time_zone_is_refused_by_its_name(world: World) -> None:
+    world.active("0 * * * *")
+    naive = T0.replace(tzinfo=None)
+    with pytest.raises(InvalidArgument, match=r"^begin 2026-03-02 12:00:00 has no time zone: add tzinfo=UTC"):
+        world.manager.backfill("t", naive, T0)
+    with pytest.raises(InvalidArgument, match=r"^end 2026-03-02 12:00:00 has no time zone"):
+        world.manager.backfill("t", T0, naive)
+    with pytest.raises(InvalidArgument, match=r"^now 2026-03-02 12:00:00 has no time zone"):
+        await world.manager.tick(naive)
+    with pytest.raises(InvalidArgument, match=r"^since 2026-03-02 12:00:00 has no time zone"):
+        world.store.get_events("t", since=naive)
+    said: Any = "2026-03-02"
+    with pytest.raises(InvalidArgument, match=r"^since is '2026-03-02': an aware datetime would be right"):
+        world.store.get_events("t", since=said)
 
 
 async def test_a_backfill_fires_what_has_not_fired_one_after_the_other(world: World) -> None:

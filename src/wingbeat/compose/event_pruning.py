@@ -5,7 +5,7 @@ What it costs depends on what is removed and on the number of triggers, not on w
 
 from datetime import timedelta
 
-from wingbeat.errors import InvalidArgument
+from wingbeat.compose.arguments import check_keep
 from wingbeat.store.compose import events
 from wingbeat.store.compose.connection import File
 from wingbeat.store.compose.events import Place
@@ -19,10 +19,9 @@ def prune(file: File, keep: timedelta | int) -> int:
 
     Raises InvalidArgument.
     """
+    check_keep(keep, of="events")
     if isinstance(keep, timedelta):
         return _prune_old(file, keep)
-    if keep < 0:
-        raise InvalidArgument(f"keep is {keep}: an age or a number of events, not below zero, would be right")
     removed, name = 0, file.read(events.first_name)
     while name is not None:
         removed += _prune_one(file, name, keep)
@@ -31,8 +30,6 @@ def prune(file: File, keep: timedelta | int) -> int:
 
 
 def _prune_old(file: File, age: timedelta) -> int:
-    if age < timedelta(0):
-        raise InvalidArgument(f"keep is {age}: an age or a number of events, not below zero, would be right")
     removed = 0
     while gone := file.write(lambda tx: events.prune_before(tx, tx.now - age, limit=_BATCH)):
         removed += gone

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from wingbeat.errors import InvalidArgument
+from wingbeat.compose.arguments import check_keep
 from wingbeat.store.compose import owners, retention
 from wingbeat.store.compose.connection import File
 from wingbeat.store.compose.retention import BEGINNING, Place
@@ -19,8 +19,7 @@ def prune(file: File, keep: timedelta | int) -> int:
 
     A run goes with the runs below it, which a number does not count. Raises InvalidArgument.
     """
-    if (isinstance(keep, timedelta) and keep < timedelta(0)) or (isinstance(keep, int) and keep < 0):
-        raise InvalidArgument(f"keep is {keep}: an age or a number of runs, not below zero, would be right")
+    check_keep(keep, of="runs")
     file.write(_forget_owners)
     until = _EVER if isinstance(keep, timedelta) else file.read(lambda tx: retention.place_of_newest(tx, keep))
     age = keep if isinstance(keep, timedelta) else None

@@ -13,6 +13,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from wingbeat.clock import Clock
+from wingbeat.compose.arguments import check_moment
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
 from wingbeat.compose.firing import activating, backfills
 from wingbeat.compose.firing.claimants import Claimant
@@ -93,8 +94,8 @@ class TriggerManager:
     def activate(self, name: str) -> None:
         """Let a trigger fire, also one that was deactivated; once more changes nothing.
 
-        Raises KeyError when the trigger, or what it is to run, is not in the namespace; ValueError for a payload that
-        nothing takes.
+        Raises KeyError when the trigger, or what it is to run, is not in the namespace; ValueError for a DAG that is
+        wrong, or a payload that nothing takes.
         """
         definition = self.namespace.get_trigger(name).definition
         self._check(definition)
@@ -187,8 +188,11 @@ class TriggerManager:
     async def tick(self, now: datetime | None = None) -> int:
         """Fire what is due at `now`, wait for the runs, and for what their ends make due; returns how many fired.
 
-        For tests, with `FakeClock` or a moment of their own, instead of `start`.
+        For tests, with `FakeClock` or a moment of their own, instead of `start`. Raises InvalidArgument for a moment
+        without a time zone.
         """
+        if now is not None:
+            check_moment("now", now)
         scheduler = Scheduler(self._fires, self._time)
         self._now, fired = now, 0
         try:
@@ -218,6 +222,8 @@ class TriggerManager:
 
         `start`, or `tick`, carries them out. Raises KeyError, InvalidArgument and FailedPrecondition.
         """
+        check_moment("begin", begin)
+        check_moment("end", end)
         activation, initiator = self._known(name), run_initiator.get()
         definition = stored(activation)
         slots = self.store.file.write(

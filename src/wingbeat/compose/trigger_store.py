@@ -9,6 +9,7 @@ from typing import Any
 
 from wingbeat.clock import Clock, system_clock
 from wingbeat.compose import event_pruning
+from wingbeat.compose.arguments import check_moment
 from wingbeat.compose.configs import TriggerConfig
 from wingbeat.compose.firing import activating
 from wingbeat.compose.initiators import run_initiator
@@ -107,8 +108,11 @@ class TriggerStore:
         """The latest first. Times are seconds since 1970, `lateness` in seconds.
 
         A fire stands for `slots` slots: its own, and those before it whose place it took. A row without `run_id` tells
-        of slots that came to nothing: `slots` many from `scheduled_for` on, and why.
+        of slots that came to nothing: `slots` many from `scheduled_for` on, and why. Raises InvalidArgument for a
+        moment without a time zone.
         """
+        if since is not None:
+            check_moment("since", since)
         return self.file.read(lambda tx: events.of_trigger(tx, trigger_name, limit=limit, since=since, status=status))
 
     def record_check(self, name: str) -> None:
@@ -124,7 +128,7 @@ class TriggerStore:
     def prune(self, keep: timedelta | int) -> int:
         """Remove events that are older, or all but so many of each trigger; returns how many. Fires that go on stay.
 
-        A dedupe key may fire again when its event is gone. Raises InvalidArgument for less than nothing.
+        A dedupe key may fire again when its event is gone. Raises InvalidArgument for anything else.
         """
         return event_pruning.prune(self.file, keep)
 
