@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,12 @@ def app(tmp_path: Path, clock: FakeClock) -> Embedded:
 
 def one() -> int:
     return 1
+
+
+@dataclass
+class Unhashable:
+    def __call__(self) -> int:
+        return 1
 
 
 def more(number: int) -> str:
@@ -121,6 +129,33 @@ def test_it_fires_for_as_long_as_it_is_open(tmp_path: Path, in_a_loop: bool) -> 
             while not seen:
                 time.sleep(0.01)
     assert seen
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options"),
+    [
+        ("bad cron", {}),
+        ("* * * * *", {"name": "taken"}),
+        ("* * * * *", {"tz": "Mars/Base"}),
+        ("* * * * *", {"overlap": "sometimes"}),
+        (None, {"poll_fn": "json:loads"}),
+    ],
+    ids=["no cron", "a name that is taken", "an unknown zone", "an unknown word", "a poll of nothing"],
+)
+def test_a_trigger_that_is_refused_leaves_nothing(app: Embedded, schedule: str | None, options: dict[str, Any]) -> None:
+    app.on(name="taken")(app.task(name="other")(more))
+    before = app.namespace.to_dict()
+    with pytest.raises(ValueError, match="rigger"):
+        app.on(schedule, **options)(one)
+    assert app.namespace.to_dict() == before
+    app.on("* * * * *")(one)
+    assert app.namespace.get_trigger("one").dag_nsref == "one"
+
+
+def test_what_cannot_be_found_again_is_no_task(app: Embedded) -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        app.task(name="one")(Unhashable())
+    app.task(one)
 
 
 def test_what_somebody_paused_stays_so(tmp_path: Path) -> None:

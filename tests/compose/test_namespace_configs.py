@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +42,40 @@ def test_what_is_read_is_what_is_written() -> None:
     assert namespace.get("math:add")(1) == 2
     assert isinstance(namespace.get("json:dumps").config, NsCacheConfig)
     assert namespace.get_trigger("hourly").definition.overlap == "queue"
+
+
+def test_moments_are_written_as_json_has_them() -> None:
+    trigger = {"name": "t", "type": "push", "start": "2026-03-02T12:00:00Z", "end": "2026-03-03T12:00:00Z"}
+    entries = [{"type": "auto", "nsref": "a:b", "triggers": [{**trigger, "payload": {"day": "2026-03-02"}}]}]
+    namespace = Namespace.from_dict(entries)
+    assert json.loads(json.dumps(namespace.to_dict())) == entries
+    assert namespace.get_trigger("t").definition.start == datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_triggers_of_code_are_written_with_their_nodes() -> None:
+    namespace = Namespace.from_dict([{"nsref": "math:add", "gref": f"{__name__}:add", "triggers": ["0 * * * *"]}])
+    start = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    namespace.register_trigger("daily", "math:add", "poll", "0 0 * * *", json.dumps, payload={"a": 1}, start=start)
+    namespace.register_trigger("soon", "not:yet", "push", timeout=timedelta(minutes=1))
+    written = json.loads(json.dumps(namespace.to_dict()))
+    assert [(each["nsref"], "gref" in each) for each in written] == [("math:add", True), ("not:yet", False)]
+    again = Namespace.from_dict(written)
+    assert again.to_dict() == written
+    assert [each.name for each in again.triggers()] == ["add_poll", "daily", "soon"]
+    for name in ("daily", "soon"):
+        before, after = namespace.get_trigger(name).definition, again.get_trigger(name).definition
+        assert replace(after, poll_fn=after.polled()) == before
+
+
+def test_what_json_cannot_say_is_refused_by_its_name() -> None:
+    namespace = Namespace()
+    namespace.register_trigger("asking", "a:b", "poll", "0 * * * *", lambda: None)
+    with pytest.raises(ValueError, match=r"trigger 'asking': poll_fn .* cannot be imported"):
+        namespace.to_dict()
+    other = Namespace()
+    other.register_trigger("odd", "a:b", "push", payload={"thing": object()})
+    with pytest.raises(ValueError, match="configuration of 'a:b' has a value without JSON"):
+        other.to_dict()
 
 
 def test_what_cannot_be_imported_says_so_when_it_is_called() -> None:

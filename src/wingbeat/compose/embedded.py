@@ -21,8 +21,9 @@ from wingbeat.compose.dag_nodes import source_inputs
 from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.dag_runner import DagRunner, DagRunResult
 from wingbeat.compose.refs import GlobalRef
+from wingbeat.compose.registration import by_free_names
 from wingbeat.compose.registry import Namespace
-from wingbeat.compose.trigger_defs import PollFunction, Seconds
+from wingbeat.compose.trigger_defs import PollFunction, Seconds, define
 from wingbeat.compose.trigger_manager import TriggerManager
 from wingbeat.compose.trigger_store import TriggerStore
 
@@ -71,8 +72,9 @@ class Embedded:
 
         def register(c: C) -> C:
             place = name or name_of(c)
+            placed: dict[Callable[..., Any], str] = {c: place}
             self.namespace.register(c, place, tags=tags)
-            self._places[c] = place
+            self._places |= placed
             return c
 
         return register if c is None else register(c)
@@ -87,14 +89,17 @@ class Embedded:
     ) -> Callable[[C], C]:
         """A decorator: run it by a schedule, or without one when `fire` says so. It becomes a task if it is none.
 
-        The trigger has the name of the task, or the one that is given. Raises what `register_trigger` raises.
+        The trigger has the name of the task, or the one that is given. Raises what `register_trigger` and `register`
+        raise, and leaves nothing behind then.
         """
 
         def trigger(c: C) -> C:
-            if c not in self._places:
-                self.task(c)
-            place = self._places[c]
+            place = self._places.get(c) or name_of(c)
             kind = "push" if schedule is None else "poll"
+            if c not in self._places:
+                wanted = define(name or place, place, kind, schedule=schedule, timezone=tz, **options)
+                by_free_names([wanted], self.namespace.definitions)
+                self.task(c)
             self.namespace.register_trigger(name or place, place, kind, schedule, timezone=tz, **options)
             return c
 

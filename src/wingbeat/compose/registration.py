@@ -1,6 +1,6 @@
 """What becomes a node: where it belongs when nobody says so, and how the things said of it fit together."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from wingbeat.compose import tags as tags_
@@ -65,6 +65,42 @@ def triggers_of(node: NamespaceNode) -> Iterator[RegisteredTrigger]:
     """The triggers in a node's configuration; raises ValueError for one that is wrong."""
     for config in _named(node.nsref, node.config.triggers):
         yield RegisteredTrigger(node, TriggerDef.from_config(config, str(node.nsref)), config=config)
+
+
+def by_free_names(added: Iterable[TriggerDef], known: Mapping[str, TriggerDef]) -> dict[str, TriggerDef]:
+    """The added ones by their names; raises ValueError for a name that one of the known, or of the added, has."""
+    found: dict[str, TriggerDef] = {}
+    for each in added:
+        if (other := known.get(each.name, found.get(each.name))) is not None:
+            taken = f"Trigger {each.name!r} is already registered, for {other.dag_nsref!r}"
+            raise ValueError(f"{taken}: choose another name")
+        found[each.name] = each
+    return found
+
+
+def with_triggers(configs: Mapping[str, NsNodeConfig], definitions: Iterable[TriggerDef]) -> Mapping[str, NsNodeConfig]:
+    """The configurations, by places, that say these triggers as well. Raises ValueError for one they cannot say."""
+    added: dict[str, list[TriggerConfig]] = {}
+    for definition in definitions:
+        if definition.poll_fn is not None and definition.poll_ref is None:
+            raise ValueError(
+                f"trigger {definition.name!r}: poll_fn {definition.poll_fn!r} cannot be imported, so no configuration"
+                " can say it: make it a function of a module"
+            )
+        added.setdefault(definition.dag_nsref, []).append(definition.to_config())
+    found = dict(configs)
+    for nsref, triggers in added.items():
+        config = found.get(nsref) or NsNodeConfig(nsref=nsref)
+        found[nsref] = config.model_copy(update={"triggers": [*config.triggers, *triggers]})
+    return found
+
+
+def plain(config: NsNodeConfig) -> dict[str, Any]:
+    """The configuration as JSON has it; raises ValueError for a value that has none."""
+    try:
+        return config.model_dump(mode="json", exclude_none=True)
+    except ValueError as error:
+        raise ValueError(f"the configuration of {str(config.where)!r} has a value without JSON: {error}") from error
 
 
 def placeholder(nsref: NsRef) -> Callable[[], Any]:

@@ -19,7 +19,17 @@ from wingbeat.compose.fragments import members
 from wingbeat.compose.methods import Method
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.refs import FACTORY_SUFFIX, GlobalRef, NsRef
-from wingbeat.compose.registration import check_cache, default_nsref, placeholder, says_where, settled, triggers_of
+from wingbeat.compose.registration import (
+    by_free_names,
+    check_cache,
+    default_nsref,
+    placeholder,
+    plain,
+    says_where,
+    settled,
+    triggers_of,
+    with_triggers,
+)
 from wingbeat.compose.trigger_defs import PollFunction, RegisteredTrigger, Seconds, TriggerDef, define
 
 if TYPE_CHECKING:
@@ -206,8 +216,13 @@ class Namespace:
         return self._definitions
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """The configurations of all nodes, as plain data: what `from_dict` reads."""
-        return [node.config.model_dump(exclude_none=True) for node in self._nodes.values()]
+        """The configurations of all nodes with all their triggers, as JSON has it: what `from_dict` reads.
+
+        A trigger whose node is not registered has an entry without `gref`. Raises ValueError for a `poll_fn` that
+        cannot be imported, and for a value that has no JSON.
+        """
+        configs = {nsref: node.config for nsref, node in self._nodes.items()}
+        return [plain(config) for config in with_triggers(configs, self._triggers.values()).values()]
 
     @classmethod
     def from_dict(cls, entries: Iterable[Mapping[str, Any]]) -> "Namespace":
@@ -265,13 +280,7 @@ class Namespace:
         return RegisteredTrigger(self._nodes.get(definition.dag_nsref), definition, config=definition.to_config())
 
     def _claim_names(self, added: Sequence[TriggerDef]) -> None:
-        claimed: dict[str, TriggerDef] = {}
-        for each in added:
-            if (other := self._definitions.get(each.name, claimed.get(each.name))) is not None:
-                taken = f"Trigger {each.name!r} is already registered, for {other.dag_nsref!r}"
-                raise ValueError(f"{taken}: choose another name")
-            claimed[each.name] = each
-        self._definitions |= claimed
+        self._definitions |= by_free_names(added, self._definitions)
 
 
 def _mount(node: NamespaceNode, storage: StorageConfig) -> None:
