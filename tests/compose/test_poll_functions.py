@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.compose.fired import MINUTE, T0, World
+from tests.compose.fired import MINUTE, T0, Ended, World
+from wingbeat.compose.firing.runs import Start
 from wingbeat.compose.trigger import Fire, PollContext, Skip
 
 
@@ -60,6 +61,88 @@ async def test_a_list_fires_each(world: World) -> None:
     await _poll(world, lambda: [{"n": 1}, {"n": 2}], overlap="allow")
     assert sorted(start.inputs["n"] for start in world.runs.started) == [1, 2]
     assert len({start.run_id for start in world.runs.started}) == 2
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_list_runs_so_many_at_a_time_as_the_trigger_may_and_none_is_skipped(
+    world: World, overlap: str, most: int
+) -> None:
+    going: list[str] = []
+    seen: list[int] = []
+
+    async def run(start: Start) -> Ended:
+        going.append(start.run_id)
+        seen.append(len(going))
+        await asyncio.sleep(0.01)
+        going.remove(start.run_id)
+        return Ended(start.run_id)
+
+    world.runs.end = run
+    world.active(poll_fn=lambda: [{"n": n} for n in range(5)], overlap=overlap, max_instances=most)
+    world.clock.forward(MINUTE)
+    assert await world.manager.tick() == 5
+    assert max(seen) == most
+    assert sorted(start.inputs["n"] for start in world.runs.started) == [0, 1, 2, 3, 4]
+    assert world.statuses() == ["completed"] * 5
+
+
+async def test_a_list_runs_one_after_the_other_in_its_order(world: World) -> None:
+    await _poll(world, lambda: [{"n": n} for n in range(5)])
+    assert [start.inputs["n"] for start in world.runs.started] == [0, 1, 2, 3, 4]
+
+
+async def test_a_run_that_fails_gives_its_place_to_the_next_of_the_list(world: World) -> None:
+    async def fail(start: Start) -> Ended:
+        return Ended(start.run_id, "failed", "no luck")
+
+    world.runs.end = fail
+    await _poll(world, lambda: [{"n": 1}, {"n": 2}])
+    assert world.statuses() == ["failed", "failed"]
+
+
+async def test_what_waits_of_a_list_begins_when_there_is_a_place_and_not_at_the_next_slot(world: World) -> None:
+    all_ran = asyncio.Event()
+
+    async def note(start: Start) -> Ended:
+        if len(world.runs.started) == 3:
+            all_ran.set()
+        return Ended(start.run_id)
+
+    world.runs.end = note
+    world.active(poll_fn=lambda: [{"n": n} for n in range(3)])
+    world.clock.forward(MINUTE)
+    async with world.manager:
+        await asyncio.wait_for(all_ran.wait(), 10)
+
+
+async def test_what_waits_of_a_list_outlives_its_process(world: World) -> None:
+    async def hang(start: Start) -> Ended:
+        await asyncio.Event().wait()
+        return Ended(start.run_id)
+
+    world.runs.end = hang
+    world.active(poll_fn=lambda: [{"n": 1}, {"n": 2}])
+    world.clock.forward(MINUTE)
+    ticking = asyncio.create_task(world.manager.tick())
+    while not world.runs.started:
+        await asyncio.sleep(0)
+    ticking.cancel()
+    await asyncio.wait([ticking])
+    assert sorted(world.statuses()) == ["running", "waiting"]
+    world.runs.end = None
+    await world.another(at_least_once=True).tick()
+    assert [start.inputs["n"] for start in world.runs.started] == [1, 1, 2]
+
+
+async def test_the_number_of_a_tick_is_that_of_the_runs_it_began(world: World) -> None:
+    answers: list[Any] = [None, Skip("nothing new"), [{"n": 1}, {"n": 2}, {"n": 3}]]
+    world.active(poll_fn=lambda: answers.pop(0))
+    begun: list[int] = []
+    for _ in range(3):
+        world.clock.forward(MINUTE)
+        begun.append(await world.manager.tick())
+    assert begun == [0, 0, 3]
 
 
 async def test_a_key_fires_once_and_its_repetition_is_seen(world: World) -> None:

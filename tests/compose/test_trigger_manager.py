@@ -7,15 +7,21 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.compose.fired import MINUTE, T0, Ended, World
 from wingbeat.clock import system_clock
+from wingbeat.compose import trigger_manager
+from wingbeat.compose.changes import RunCreated, RunFinished
+from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.firing.runs import Start
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
-from wingbeat.errors import InvalidArgument
+from wingbeat.errors import FailedPrecondition, InvalidArgument
+from wingbeat.store.compose import events
+from wingbeat.store.compose.transaction import Transaction
 
 
 @pytest.fixture
@@ -84,6 +90,159 @@ async def test_a_backfill_fires_what_has_not_fired_one_after_the_other(world: Wo
     await world.manager.tick()
     assert world.runs.slots == [T0 + 60 * MINUTE, *slots]
     assert world.manager.backfill("t", T0 - 120 * MINUTE, T0 + 60 * MINUTE) == []
+
+
+async def test_a_backfill_of_what_a_poll_fn_decides_is_refused(world: World) -> None:
+    world.active(poll_fn=lambda: None)
+    with pytest.raises(FailedPrecondition, match=r"trigger 't' asks its poll_fn .* fire\(name, payload\)"):
+        world.manager.backfill("t", T0 - 3 * MINUTE, T0)
+    assert world.events() == []
+
+
+async def _hanging_fire(manager: TriggerManager, world: World) -> "asyncio.Task[Any]":
+    begun = asyncio.Event()
+
+    async def hang(start: Start) -> Ended:
+        begun.set()
+        await asyncio.Event().wait()
+        return Ended(start.run_id)
+
+    world.runs.end = hang
+    fire = asyncio.create_task(manager.fire("t"))
+    await asyncio.wait_for(begun.wait(), 10)
+    return fire
+
+
+@pytest.mark.parametrize("at_least_once", [False, True])
+async def test_a_fire_whose_caller_is_cancelled_is_cancelled_at_once_and_leaves_its_place(
+    world: World, at_least_once: bool
+) -> None:
+    world.active()
+    manager = world.another(at_least_once=at_least_once)
+    fire = await _hanging_fire(manager, world)
+    fire.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fire
+    (event,) = world.events()
+    assert (event["status"], event["error"]) == ("cancelled", "who fired it has cancelled it")
+    world.runs.end = None
+    world.clock.forward(MINUTE)
+    assert await manager.tick() == 1
+    assert world.statuses() == ["cancelled", "completed"]
+
+
+async def test_a_fire_that_is_cancelled_while_it_is_claimed_leaves_nothing_that_runs(world: World) -> None:
+    world.active()
+    fire = asyncio.create_task(world.manager.fire("t"))
+    await asyncio.sleep(0)
+    fire.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fire
+    assert set(world.statuses()) <= {"cancelled"}
+    assert world.runs.started == []
+
+
+async def test_a_cancelled_fire_whose_run_has_ended_all_the_same_keeps_that_end(tmp_path: Path) -> None:
+    world = World(tmp_path / "triggers.db")
+    history = DagProvenance(tmp_path / "dags.db")
+
+    async def hang_after_the_end(start: Start) -> Ended:
+        history.record([RunCreated(start.run_id, start.dag_nsref, "{}"), RunFinished(start.run_id, "completed")])
+        await asyncio.Event().wait()
+        return Ended(start.run_id)
+
+    world.active()
+    world.runs.end = hang_after_the_end
+    manager = world.another(provenance=history)
+    fire = asyncio.create_task(manager.fire("t"))
+    while not await history.aread(lambda it: it.get_recent_runs()):
+        await asyncio.sleep(0)
+    fire.cancel()
+    await asyncio.wait([fire])
+    assert world.statuses() == ["completed"]
+
+
+def test_it_starts_again_in_another_loop_when_the_first_has_ended_without_stop(world: World) -> None:
+    manager = started(world)
+    world.namespace.register_trigger("s", "a:dag", "poll", "* * * * * *")
+    manager.activate("s")
+
+    async def once() -> None:
+        fired = asyncio.Event()
+
+        async def note(start: Start) -> Ended:
+            fired.set()
+            return Ended(start.run_id)
+
+        world.runs.end = note
+        manager.start()
+        await asyncio.wait_for(fired.wait(), 10)
+
+    asyncio.run(once())
+    asyncio.run(once())
+    asyncio.run(manager.aclose())
+
+
+async def test_what_happened_last_comes_first_also_of_one_moment(world: World) -> None:
+    world.active(misfire="all", overlap="allow")
+    world.clock.forward(5 * MINUTE)
+    await world.manager.tick()
+    await world.manager.fire("t", {"by": "hand"})
+    moments = [event["scheduled_for"] for event in world.events()]
+    assert moments == [None, *((T0 + n * MINUTE).timestamp() for n in (5, 4, 3, 2, 1))]
+
+
+async def test_events_come_from_their_index(world: World) -> None:
+    plans: list[str] = []
+
+    def explain(tx: Transaction) -> None:
+        sql: list[str] = []
+
+        def fetch(text: str, *_: object) -> list[object]:
+            sql.append(text)
+            return []
+
+        spy = SimpleNamespace(fetch=fetch)
+        events.of_trigger(cast("Transaction", spy), "t", limit=1, since=None, status=None)
+        plans.extend(row[3] for row in tx.fetch(f"EXPLAIN QUERY PLAN {sql[0]}", "t", 0.0, None, None, 1))
+
+    world.store.file.read(explain)
+    assert "USING INDEX trigger_events_by_trigger (trigger_name=? AND fired_at>?)" in plans[0]
+
+
+async def test_a_tick_goes_on_however_many_slots_wait_for_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger_manager, "_LOOKS_IN_VAIN", 2)
+    world.active(misfire="all", overlap="queue")
+    world.clock.forward(20 * MINUTE)
+    assert await world.manager.tick() == 20
+
+
+async def test_a_tick_says_so_when_something_stays_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigger_manager, "_LOOKS_IN_VAIN", 2)
+
+    def always(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(trigger_manager, "_is_due", always)
+    with pytest.raises(FailedPrecondition, match="stays due"):
+        await world.manager.tick()
+
+
+async def test_a_slot_that_waits_in_a_queue_begins_when_the_run_before_it_has_ended(world: World) -> None:
+    all_ran = asyncio.Event()
+
+    async def note(start: Start) -> Ended:
+        if len(world.runs.started) == 3:
+            all_ran.set()
+        return Ended(start.run_id)
+
+    world.runs.end = note
+    world.active("0 * * * *", misfire="all", overlap="queue")
+    world.clock.forward(180 * MINUTE)
+    async with world.manager:
+        await asyncio.wait_for(all_ran.wait(), 10)
 
 
 async def test_start_fires_and_wakes_for_what_is_activated_later(world: World) -> None:

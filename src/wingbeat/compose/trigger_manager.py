@@ -31,13 +31,14 @@ from wingbeat.compose.registry import Namespace
 from wingbeat.compose.trigger_defs import TriggerDef, TriggerKind
 from wingbeat.compose.trigger_store import TriggerStore
 from wingbeat.core.preview import Slot, upcoming
+from wingbeat.errors import FailedPrecondition
 from wingbeat.store.compose import activations, ticks
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.ticks import Tick
 from wingbeat.store.compose.transaction import Transaction
 
 LEASE = timedelta(seconds=30)
-_ROUNDS = 1_000
+_LOOKS_IN_VAIN = 1_000
 _log = logging.getLogger("wingbeat.compose.trigger")
 
 
@@ -82,6 +83,7 @@ class TriggerManager:
             status_of=self._status_of,
             remembers=not isinstance(self.provenance, NullProvenance),
             at_least_once=at_least_once,
+            nudge=self._nudge,
         )
         self._task: Keeping | None = None
         """The latest start."""
@@ -134,9 +136,10 @@ class TriggerManager:
         """Run it now, and return the result of the run.
 
         Raises ValueError when it is not active or nothing takes the payload, KeyError when what it runs is gone, and
-        TimeoutError after the trigger's time-out.
+        TimeoutError after the trigger's time-out. A caller that is cancelled has cancelled the run.
         """
         now, by, initiator = self._time(), self._fires.by, run_initiator.get()
+        claimed: list[Tick] = []
 
         def claim(tx: Transaction) -> tuple[Tick, Activation, Mapping[str, Any]]:
             activation = activations.get(tx, name)
@@ -147,9 +150,14 @@ class TriggerManager:
             self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
             tick = _manual(activation, inputs, initiator)
             ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
+            claimed.append(tick)
             return tick, activation, inputs
 
-        tick, activation, inputs = await self._fires.claim(claim)
+        try:
+            tick, activation, inputs = await self._fires.claim(claim)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._withdraw(claimed))
+            raise
         flushed = self.store.file.flush()
         self._fires.inputs[tick.event_id] = inputs
         try:
@@ -160,13 +168,19 @@ class TriggerManager:
             raise TimeoutError(f"trigger {name!r}: its run had not ended after {self._stored(activation).timeout}")
         return outcome
 
+    async def _withdraw(self, claimed: Sequence[Tick]) -> None:
+        """What a caller claimed who did not wait for it. Writes are in the order they are asked for."""
+        await self.store.file.flush()
+        for tick in claimed:
+            await self._fires.cancel(tick)
+
     def start(self) -> None:
         """Fire what is due from now on: in the running event loop, or without one in a thread of its own.
 
-        Once more changes nothing.
+        Once more changes nothing, unless the event loop of the time before has ended since.
         """
         with self._starting:
-            if self._task is None or self._task.stopping:
+            if self._task is None or not self._task.going:
                 self._task = Keeping(Scheduler(self._fires, self._time), self._keep_going)
                 self._going = [each for each in self._going if not each.done()] + [self._task]
 
@@ -186,27 +200,31 @@ class TriggerManager:
             await keeping.ended(drain)
 
     async def tick(self, now: datetime | None = None) -> int:
-        """Fire what is due at `now`, wait for the runs, and for what their ends make due; returns how many fired.
+        """Fire what is due at `now`, wait for the runs, and for what their ends make due; returns how many runs
+        it began.
 
         For tests, with `FakeClock` or a moment of their own, instead of `start`. Raises InvalidArgument for a moment
-        without a time zone.
+        without a time zone, FailedPrecondition when something stays due that cannot be begun.
         """
         if now is not None:
             check_moment("now", now)
-        scheduler = Scheduler(self._fires, self._time)
-        self._now, fired = now, 0
+        scheduler, before = Scheduler(self._fires, self._time), self._fires.runs
+        self._now, in_vain = now, 0
         try:
             await scheduler.rewind()
-            for _ in range(_ROUNDS):
+            while in_vain < _LOOKS_IN_VAIN:
                 claimed = await scheduler.look(self._time())
                 await scheduler.drain(None)
                 more = scheduler.take_nudge() or _is_due(claimed.next_look, self._time())
-                if not (claimed.begun or claimed.taken or more):
-                    break
-                fired += len(claimed.begun) + len(claimed.taken)
+                if claimed.begun or claimed.taken:
+                    in_vain = 0
+                elif more:
+                    in_vain += 1
+                else:
+                    return self._fires.runs - before
         finally:
             self._now = None
-        return fired
+        raise FailedPrecondition(f"something stays due at {self._time()} that nothing began in {in_vain} looks")
 
     def preview(self, name: str, n: int = 10) -> tuple[Slot, ...]:
         """Its next slots, with the wall clock of its zone and a note where that changes. Raises KeyError."""

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from wingbeat.compose.firing.claims import slot_tick
 from wingbeat.compose.firing.schedules import firing_of
+from wingbeat.compose.firing.stored_definitions import asks_a_function
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.core.backfill import Wanted, planned, undecided
+from wingbeat.errors import FailedPrecondition
 from wingbeat.store.compose import ticks
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.transaction import Transaction
@@ -19,6 +21,11 @@ def plan(
     tx: Transaction, activation: Activation, definition: TriggerDef, *, begin: datetime, end: datetime, by: str | None
 ) -> Sequence[datetime]:
     """The slots in [begin, end) that will fire. Raises InvalidArgument and FailedPrecondition."""
+    if asks_a_function(activation):
+        raise FailedPrecondition(
+            f"trigger {activation.name!r} asks its poll_fn what to run, which knows nothing of the past: fire it by"
+            " hand with what is to run, fire(name, payload)"
+        )
     wanted = Wanted(begin, end, again=False, max_running=definition.max_instances)
     firing = firing_of(activation, definition)
     backfill = planned(firing, wanted, backfill_id=activation.name, by=by or "", now=tx.now)

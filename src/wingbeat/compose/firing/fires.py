@@ -16,6 +16,7 @@ from wingbeat.clock import Clock
 from wingbeat.compose.exits import exit_error
 from wingbeat.compose.firing import checks
 from wingbeat.compose.firing.answers import Fire, PollContext, TriggerTime, read
+from wingbeat.compose.firing.checks import Check
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.claims import payload_of, run_id_of
 from wingbeat.compose.firing.code import Code
@@ -28,6 +29,7 @@ from wingbeat.compose.json_text import json_text
 from wingbeat.compose.trigger_defs import Overlapping, TriggerDef
 from wingbeat.core.retry import Backoff
 from wingbeat.core.schedule import next_after
+from wingbeat.errors import WingbeatError
 from wingbeat.store.compose import activations, ticks
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.connection import File
@@ -60,8 +62,12 @@ class Fires:
     """Whether runs are recorded at all."""
     at_least_once: bool
     """Without records, whether a fire that was cut off runs again."""
+    nudge: Callable[[], None]
+    """Called when something that waits may begin."""
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Of fires of this process, as Python has them; by event id."""
+    runs: int = 0
+    """How many were begun here, or gone on with."""
 
     def claim(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
         """A claim that a cut of power takes is made again. That is harmless where the history of runs knows what has
@@ -77,10 +83,8 @@ class Fires:
         try:
             return await self._attempt(tick, activation, again=again)
         except asyncio.CancelledError:
-            give_back = self.file.acommit(
-                lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=self.clock())
-            )
-            await asyncio.shield(give_back)
+            by_hand = tick.kind == MANUAL and not again
+            await asyncio.shield(self.cancel(tick) if by_hand else self._give_back(tick))
             raise
         except Exception as error:
             _log.exception("a fire of trigger %r failed", tick.trigger_name)
@@ -103,6 +107,21 @@ class Fires:
         later = self.by.until(self.clock())
         await self._end(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=later))
         return None
+
+    async def cancel(self, tick: Tick) -> None:
+        """Whoever fired it by hand does not want it any more. A run that has ended all the same keeps its end."""
+        try:
+            known = await self.status_of(tick.run_id) if self.remembers else None
+            if known in _OVER:
+                await self._finish(tick, known, None)
+            else:
+                await self._finish(tick, "cancelled", "who fired it has cancelled it")
+        except WingbeatError as error:
+            _log.warning("that a fire of trigger %r was cancelled could not be kept: %s", tick.trigger_name, error)
+
+    def _give_back(self, tick: Tick) -> Awaitable[None]:
+        now = self.clock()
+        return self.file.acommit(lambda tx: ticks.give_back(tx, tick.event_id, owner=self.by.owner, at=now))
 
     async def _attempt(self, tick: Tick, activation: Activation | None, *, again: bool) -> Outcome | None:
         checks_first = tick.status == "checking"
@@ -127,10 +146,15 @@ class Fires:
         timeout = definition.timeout.total_seconds() if definition.timeout else None
         answer = read(await ask(poll_fn, context, timeout=timeout))
         cursor = None if context.cursor is None else json_text(context.cursor)
-        begun = await self.file.awrite(
-            lambda tx: checks.settle(tx, tick, activation, answer, cursor=cursor, by=self.by, now=self.clock())
+        check = Check(tick, activation, definition)
+        settled = await self.file.awrite(
+            lambda tx: checks.settle(tx, check, answer, cursor=cursor, by=self.by, now=self.clock())
         )
-        outcomes = await asyncio.gather(*(self._carry_out_answer(each, fire, activation) for each, fire in begun))
+        if settled.makes_way:
+            self.nudge()
+        outcomes = await asyncio.gather(
+            *(self._carry_out_answer(each, fire, activation) for each, fire in settled.begun)
+        )
         return next((outcome for outcome in outcomes if outcome is not None), None)
 
     async def _carry_out_answer(self, tick: Tick, fire: Fire, activation: Activation) -> Outcome | None:
@@ -151,6 +175,7 @@ class Fires:
         timeout = definition.timeout.total_seconds() if definition.timeout else None
         bound, began = asyncio.timeout(timeout), self.clock()
         try:
+            self.runs += 1
             with initiated_by(tick.initiated_by):
                 async with bound:
                     outcome = await run(start)
@@ -220,20 +245,22 @@ class Fires:
     async def _finish(self, tick: Tick, status: str, error: str | None) -> None:
         now = self.clock()
 
-        def finish(tx: Transaction) -> None:
+        def finish(tx: Transaction) -> bool:
+            """Whether something else may begin now."""
             if not ticks.finish(tx, tick.event_id, owner=self.by.owner, status=status, error=error, now=now):
-                return
+                return False
             if tick.status == "checking":
                 activations.checked(tx, tick.trigger_name, now)
-                activations.wake(tx, tick.trigger_name, now)
-            else:
-                activations.ended(tx, tick.trigger_name, tick.run_id, now)
-            if tick.kind == "backfill":
-                ticks.unpark(tx, tick.trigger_name, now, room=1)
+                return activations.wake(tx, tick.trigger_name, now)
+            makes_way = activations.ended(tx, tick.trigger_name, tick.run_id, now)
+            if tick.kind != MANUAL:
+                makes_way |= ticks.unpark(tx, tick.trigger_name, now, room=1, backfill=tick.kind == "backfill") > 0
+            return makes_way
 
-        await self._end(finish)
+        if await self._end(finish):
+            self.nudge()
 
-    def _end(self, body: Callable[[Transaction], None]) -> Awaitable[None]:
+    def _end(self, body: Callable[[Transaction], T]) -> Awaitable[T]:
         """Where the history of runs says the end already, a cut of power may take this one: it is looked up then."""
         return self.file.acommit(body) if self.remembers else self.file.awrite(body)
 

@@ -11,7 +11,7 @@ from wingbeat.compose.firing.scheduler import Scheduler
 class Keeping:
     def __init__(self, scheduler: Scheduler, work: Callable[[Scheduler], Coroutine[Any, Any, None]]) -> None:
         """`work` keeps the scheduler going until it is stopped."""
-        self.stopping = False
+        self._stopping = False
         self._scheduler = scheduler
         self._task: asyncio.Task[None] | None = None
         self._thread: Thread | None = None
@@ -29,13 +29,20 @@ class Keeping:
 
     def stop(self) -> None:
         """Claim nothing more. Returns at once."""
-        self.stopping = True
+        self._stopping = True
         self._tell(self._scheduler.stop)
 
+    @property
+    def going(self) -> bool:
+        """Neither stopped, nor ended with its event loop."""
+        return not (self._stopping or self.done() or (self._task is not None and self._task.done()))
+
     def done(self) -> bool:
-        """Whether it was stopped, and no run goes on."""
+        """Whether it was stopped, or ended with its event loop, and no run goes on."""
         if self._thread is not None:
             return not self._thread.is_alive()
+        if self._loop.is_closed():
+            return True
         return self._task is not None and self._task.done() and self._scheduler.idle
 
     def join(self) -> None:
@@ -45,6 +52,8 @@ class Keeping:
 
     async def ended(self, drain: float | None) -> None:
         """Wait so many seconds for the runs that have begun, once it was stopped."""
+        if self.done():
+            return
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, drain)
         elif self._task is not None:

@@ -23,7 +23,7 @@ class Leases:
 
     def hold(self, event_id: str) -> None:
         self._held.add(event_id)
-        if self._renewal is None or self._renewal.done():
+        if self._renewal is None or self._renewal.done() or self._renewal.get_loop().is_closed():
             self._renewal = asyncio.get_running_loop().create_task(self._keep())
 
     def drop(self, event_id: str) -> None:

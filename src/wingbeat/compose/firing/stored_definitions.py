@@ -38,6 +38,12 @@ def stored(activation: Activation) -> TriggerDef:
     return definition
 
 
+def asks_a_function(activation: Activation) -> bool:
+    """Whether it has a `poll_fn`, which may be in another program. Raises ValueError like `stored`."""
+    found, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    return found.poll_fn is not None or local is not None
+
+
 def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
     """Its schedule and policies are the stored ones; functions and values are those of the code, where it has them.
 

@@ -144,25 +144,30 @@ def ran(tx: Transaction, name: str, run_id: str | None, now: datetime) -> None:
     )
 
 
-def ended(tx: Transaction, name: str, run_id: str, now: datetime) -> None:
+def ended(tx: Transaction, name: str, run_id: str, now: datetime) -> bool:
     """`ran` and `wake`."""
-    tx.execute(
+    row = tx.fetchrow(
         "UPDATE trigger_activations SET last_run_at = ?, last_checked_at = ?, last_run_id = ?, next_run_at ="
-        " CASE WHEN line_json IS NOT NULL AND status = 'active' THEN ? ELSE next_run_at END WHERE name = ?",
+        " CASE WHEN line_json IS NOT NULL AND status = 'active' THEN ? ELSE next_run_at END WHERE name = ?"
+        " RETURNING line_json IS NOT NULL AND status = 'active'",
         now.timestamp(),
         now.timestamp(),
         run_id,
         now.timestamp(),
         name,
     )
+    return row is not None and bool(row[0])
 
 
-def wake(tx: Transaction, name: str, now: datetime) -> None:
-    """Look at a trigger for which slots wait: a run of it is over."""
-    tx.execute(
-        "UPDATE trigger_activations SET next_run_at = ? WHERE name = ? AND line_json IS NOT NULL AND status = 'active'",
-        now.timestamp(),
-        name,
+def wake(tx: Transaction, name: str, now: datetime) -> bool:
+    """Look at a trigger for which slots wait, as a run of it is over. Whether it is one."""
+    return bool(
+        tx.execute(
+            "UPDATE trigger_activations SET next_run_at = ?"
+            " WHERE name = ? AND line_json IS NOT NULL AND status = 'active'",
+            now.timestamp(),
+            name,
+        )
     )
 
 

@@ -70,7 +70,8 @@ def of_trigger(
     """The latest first."""
     rows = tx.fetch(
         f"SELECT {', '.join(_PUBLIC)} FROM trigger_events WHERE trigger_name = ? AND fired_at >= ?"
-        " AND (? IS NULL OR status = ?) ORDER BY fired_at DESC, event_id DESC LIMIT ?",
+        " AND (? IS NULL OR status = ?)"
+        " ORDER BY fired_at DESC, coalesce(scheduled_for, fired_at) DESC, rowid DESC LIMIT ?",
         name,
         seconds(since) or 0.0,
         status,

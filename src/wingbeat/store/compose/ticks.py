@@ -179,14 +179,27 @@ def running(tx: Transaction, name: str) -> int:
     return row[0] if row else 0
 
 
-def unpark(tx: Transaction, name: str, now: datetime, *, room: int) -> None:
-    """Let the earliest of the fires that wait for a place be taken."""
-    tx.execute(
+def places_taken(tx: Transaction, name: str) -> int:
+    """By fires that go on or wait for their next attempt; those by hand and of backfills take none."""
+    row = tx.fetchrow(
+        "SELECT (SELECT count(*) FROM trigger_events WHERE trigger_name = ? AND status IN ('running', 'checking')"
+        " AND kind NOT IN ('backfill', 'manual')) + (SELECT count(*) FROM trigger_events"
+        " WHERE trigger_name = ? AND status = 'waiting' AND lease_until IS NOT NULL AND kind <> 'backfill')",
+        name,
+        name,
+    )
+    return row[0] if row else 0
+
+
+def unpark(tx: Transaction, name: str, now: datetime, *, room: int, backfill: bool) -> int:
+    """Let the earliest of the fires that wait for a place be taken: those of backfills, or the others. How many."""
+    return tx.execute(
         "UPDATE trigger_events SET lease_until = ? WHERE event_id IN (SELECT event_id FROM trigger_events"
-        " WHERE trigger_name = ? AND status = 'waiting' AND lease_until IS NULL"
+        " WHERE trigger_name = ? AND status = 'waiting' AND lease_until IS NULL AND (kind = 'backfill') = ?"
         " ORDER BY scheduled_for, event_id LIMIT ?)",
         now.timestamp(),
         name,
+        backfill,
         max(room, 0),
     )
 
