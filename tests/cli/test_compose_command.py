@@ -270,6 +270,16 @@ class TestTheProgram:
         done = compose("--config", "c.json", "run", "x")
         assert done.complaint.startswith("wingbeat: the namespace of the configuration: ")
 
+    @pytest.mark.parametrize("command", [["resume", "t"], ["start"]], ids=["resume", "start"])
+    def test_a_poll_function_whose_module_raises_is_an_error_in_one_line(
+        self, here: Path, compose: ComposeDesk, command: list[str]
+    ) -> None:
+        (here / "broken_poll.py").write_text("raise RuntimeError('closed')\n")
+        trigger = {"name": "t", "schedule": "0 * * * *", "poll_fn": "broken_poll:asked"}
+        (here / "c.json").write_text(json.dumps({"namespace": [{"gref": "json:dumps", "triggers": [trigger]}]}))
+        done = compose("--config", "c.json", *command)
+        assert done.complaint.endswith("cannot be activated: RuntimeError: closed (broken_poll.py, line 1)\n")
+
     def test_a_configuration_finds_modules_of_the_current_directory(self, here: Path, compose: ComposeDesk) -> None:
         (here / "market_here.py").write_text("def fetch_prices():\n    return 7\n")
         (here / "c.json").write_text('{"namespace": [{"gref": "market_here:fetch_prices", "nsref": "market:fetch"}]}')

@@ -5,6 +5,7 @@ from wingbeat.cli.compose.documents import ComposeSwitched
 from wingbeat.cli.compose.program import Program
 from wingbeat.cli.compose.refusals import refusals
 from wingbeat.cli.compose.running import BY
+from wingbeat.cli.compose.user_code import called
 from wingbeat.compose.dag_provenance import initiated_by
 from wingbeat.errors import NotFound
 
@@ -25,7 +26,7 @@ def resume(program: Program, trigger: str) -> ComposeSwitched:
     never = manager is None or manager.store.get_activation(trigger) is None
     if never and not program.is_defined:
         raise NotFound(f"trigger {trigger!r} was never activated: say with --app which namespace has it")
-    with refusals(), initiated_by(BY):
+    with called(f"trigger {trigger!r} cannot be activated"), refusals(), initiated_by(BY):
         if manager is None or never:
             manager = program.manager
             manager.activate(trigger)

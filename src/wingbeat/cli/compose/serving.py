@@ -12,6 +12,7 @@ from pathlib import Path
 from wingbeat.cli.compose import lock
 from wingbeat.cli.compose.program import Program
 from wingbeat.cli.compose.refusals import refusals
+from wingbeat.cli.compose.user_code import called
 from wingbeat.cli.plain import say
 from wingbeat.compose.trigger import TriggerActivationResult, TriggerManager
 from wingbeat.errors import FailedPrecondition, PermissionDenied, Unavailable
@@ -50,7 +51,7 @@ async def _fire_until_told(program: Program, *, drain: float) -> None:
     told = asyncio.Event()
     _on_signals(told.set)
     manager = program.manager
-    with refusals():
+    with called("the triggers cannot be activated"), refusals():
         activated = manager.activate_configured()
     manager.start()
     _say(program.data, activated)
