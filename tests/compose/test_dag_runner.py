@@ -313,6 +313,46 @@ async def test_an_output_stands_for_equal_inputs_while_it_is_kept() -> None:
     assert calls == [1, 2]
 
 
+async def test_any_number_of_arguments_take_what_leads_to_them() -> None:
+    def total(scale: int = 10, *numbers: int) -> int:
+        return scale + sum(numbers)
+
+    def named(**numbers: int) -> dict[str, int]:
+        return numbers
+
+    dag = Dag()
+    scale, a, b = dag.node(one, label="scale"), dag.node(one, label="a"), dag.node(one, label="b")
+    total_, named_ = dag.node(total), dag.node(named)
+    for each in (scale, a, b):
+        _ = each >> total_
+    for each in (b, a):
+        _ = each >> named_
+    assert (await dag()).outputs == {"total": 3, "named": {"a": 1, "b": 1}}
+
+
+async def test_a_default_stays_before_any_number_of_arguments() -> None:
+    def joined(sep: str = "-", /, *numbers: int) -> str:
+        return sep.join(map(str, numbers))
+
+    assert (await chain(one, joined)()).outputs == {"joined": "1"}
+
+
+async def test_a_mapped_element_goes_into_any_number_of_arguments() -> None:
+    def pairs() -> list[dict[str, int]]:
+        return [{"a": 1}]
+
+    def by_place(*found: dict[str, int]) -> int:
+        return len(found)
+
+    def by_name(**found: int) -> str:
+        return str(found)
+
+    dag = Dag()
+    source = dag.node(pairs)
+    _, _ = source >> dag.map(chain(by_place), label="place"), source >> dag.map(chain(by_name), label="name")
+    assert (await dag()).outputs == {"place": [1], "name": ["{'a': 1}"]}
+
+
 # How a run ends
 
 

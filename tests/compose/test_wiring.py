@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wingbeat.compose.type_fit import fits
-from wingbeat.compose.wiring import Gathered, Output, Parameter, Part, Source, Whole, WiringError, wire
+from wingbeat.compose.wiring import Gathered, Output, Parameter, Part, Rest, Source, Whole, WiringError, wire
 
 NoneType = type(None)
 Name = NewType("Name", str)
@@ -30,6 +30,10 @@ class Row(TypedDict):
 
 def of(*parameters: tuple[Any, ...]) -> list[Parameter]:
     return [Parameter(*each) for each in parameters]
+
+
+ARGS = Rest(by_position=Parameter("args", int))
+KWARGS = Rest(by_name=Parameter("kwargs", int))
 
 
 def out(**outputs: Any) -> list[Output]:
@@ -99,7 +103,7 @@ def out(**outputs: Any) -> list[Output]:
             {"a": Part("d", 0, required=True), "b": Part("d", 1, required=True)}, id="a tuple is taken apart",
         ),
         pytest.param(of(("x", dict)), out(a=NoneType, b=dict), {"x": Whole("b")}, id="None only comes first"),
-        pytest.param([], out(a=str), {}, id="a node without parameters only comes after"),
+        pytest.param([], out(a=NoneType, b=None), {}, id="a node without parameters comes after what has no type"),
     ],
 )  # fmt: skip
 def test_outputs_find_their_parameters(
@@ -125,6 +129,13 @@ def test_outputs_find_their_parameters(
         pytest.param(of(("x", int)), out(a=str), "nothing goes into 'x'", id="another type"),
         pytest.param(of(("x", int), ("y", str)), out(a=int), "nothing goes into 'y'", id="one missing"),
         pytest.param(of(("x", int)), out(a=NoneType), "nothing goes into 'x'", id="nothing is no value"),
+        pytest.param([], out(a=str), "no parameter takes the output of 'a'", id="a value for no parameters"),
+        pytest.param(
+            of(("x", int)),
+            out(a=int, b=None),
+            "takes the output of 'b' .* annotate it with -> None",
+            id="one of no type too many",
+        ),
     ],
 )
 def test_what_can_be_meant_in_two_ways_or_is_missing_is_an_error(
@@ -132,6 +143,48 @@ def test_what_can_be_meant_in_two_ways_or_is_missing_is_an_error(
 ) -> None:
     with pytest.raises(WiringError, match=says):
         wire("n", parameters, outputs)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rest", "outputs", "sources"),
+    [
+        pytest.param([], ARGS, out(b=int, a=int), {"args": Gathered(("b", "a"))}, id="args in the order of edges"),
+        pytest.param([], ARGS, out(a=None, b=NoneType), {"args": Gathered(("a",))}, id="args of no known type"),
+        pytest.param([], KWARGS, out(b=int, a=int), {"a": Whole("a"), "b": Whole("b")}, id="kwargs by label"),
+        pytest.param(
+            of(("x", str)), ARGS, out(a=int, s=str, b=int), {"x": Whole("s"), "args": Gathered(("a", "b"))},
+            id="a parameter first",
+        ),
+        pytest.param(
+            of(("x", str)), KWARGS, out(a=int, s=str), {"x": Whole("s"), "a": Whole("a")}, id="a parameter before names"
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_left_goes_into_what_takes_any_number(
+    parameters: Sequence[Parameter], rest: Rest, outputs: Sequence[Output], sources: Mapping[str, Source]
+) -> None:
+    assert wire("n", parameters, outputs, rest) == sources
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rest", "outputs", "says"),
+    [
+        pytest.param([], ARGS, out(a=str), "no parameter takes the output of 'a'", id="another type than args"),
+        pytest.param([], KWARGS, out(a=str), "no parameter takes the output of 'a'", id="another type than kwargs"),
+        pytest.param(
+            of(("x", str, False)), KWARGS, out(x=int), "no parameter takes the output of 'x'", id="a name that is taken"
+        ),
+        pytest.param(
+            [], Rest(ARGS.by_position, KWARGS.by_name), out(a=int), r"into \*args or \*\*kwargs: .*order_only",
+            id="args or kwargs",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_left_is_not_dropped(
+    parameters: Sequence[Parameter], rest: Rest, outputs: Sequence[Output], says: str
+) -> None:
+    with pytest.raises(WiringError, match=says):
+        wire("n", parameters, outputs, rest)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +223,8 @@ def test_wiring_is_complete_drops_nothing_and_uses_nothing_twice(node: tuple[lis
     parts = {source.label for source in sources.values() if isinstance(source, Part)}
     used = [*whole, *gathered, *parts]
     assert len(used) == len(set(used))
-    known = {output.label for output in outputs if output.annotation not in (None, Any)}
-    assert not parameters or known <= set(used)
+    known = {output.label for output in outputs if parameters or output.annotation not in (None, Any)}
+    assert known <= set(used)
     annotations = {output.label: output.annotation for output in outputs}
     for parameter in parameters:
         source = sources.get(parameter.name)

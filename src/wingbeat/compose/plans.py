@@ -18,7 +18,7 @@ from wingbeat.compose.decorators import marks_of
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.steps import DagNode
 from wingbeat.compose.values import Codec
-from wingbeat.compose.wiring import Output, Parameter, Source, wire
+from wingbeat.compose.wiring import Output, Parameter, Rest, Source, wire
 
 if TYPE_CHECKING:
     from wingbeat.compose.dags import Dag
@@ -39,8 +39,12 @@ class Step:
     fed_by: str | None
     """For a composite, the node whose output it works on."""
     takes_any_keyword: bool
-    by_position: tuple[str, ...]
-    """The parameters that take no value by name, such as those of builtins."""
+    by_position: tuple[tuple[str, Any], ...]
+    """The parameters that take their values by position, with defaults: where they take none by name, as those of
+    builtins, or come before `*args`.
+    """
+    spread: str | None
+    """The name of `*args`."""
     context_type: type[DagContext] | None
 
     def __post_init__(self) -> None:
@@ -64,11 +68,14 @@ class Step:
 
     def arguments(self, inputs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """Those by position, and those by name."""
-        if not self.by_position:
+        if not self.by_position and self.spread is None:
             return (), inputs
-        first = [name for name in self.by_position if name in inputs]
-        rest = {name: value for name, value in inputs.items() if name not in first}
-        return tuple(inputs[name] for name in first), rest
+        by_name = dict(inputs)
+        last = by_name.pop(self.spread, ()) if self.spread else ()
+        places = [place for place, (name, _) in enumerate(self.by_position, start=1) if name in inputs]
+        count = len(self.by_position) if last else max(places, default=0)
+        first = [by_name.pop(name, default) for name, default in self.by_position[:count]]
+        return (*first, *last), by_name
 
     def stays_on_loop(self, target: Callable[..., Any]) -> bool:
         """Whether the target is called on the event loop, and not in a thread."""
@@ -118,12 +125,12 @@ def _step(
     feeding = [each for each in before if (each, label) not in mute]
     if isinstance(node, CompositeDagNode):
         fed_by = _fed_by(node, feeding)
-        return Step(node, before, after, (), {}, fed_by, takes_any_keyword=False, by_position=(), context_type=None)
-    parameters, by_position, any_keyword = _parameters(node.ns_node)
+        return Step(
+            node, before, after, (), {}, fed_by, takes_any_keyword=False, by_position=(), spread=None, context_type=None
+        )
+    parameters, by_position, rest = _parameters(node.ns_node)
     outputs = [Output(each, _returned(dag.nodes[each])) for each in feeding]
-    if any_keyword and not parameters:
-        outputs = []
-    wiring: Mapping[str, Source] = wire(label, parameters, outputs) if before else {}
+    wiring: Mapping[str, Source] = wire(label, parameters, outputs, rest) if before else {}
     context = node.ns_node.dag_context_type()
     return Step(
         node,
@@ -132,8 +139,9 @@ def _step(
         parameters,
         wiring,
         fed_by=None,
-        takes_any_keyword=any_keyword,
+        takes_any_keyword=rest.by_name is not None,
         by_position=by_position,
+        spread=rest.by_position.name if rest.by_position else None,
         context_type=context,
     )
 
@@ -155,15 +163,18 @@ def _returned(node: DagNode) -> Any:
     return None if isinstance(node, CompositeDagNode) else node.ns_node.method.return_annotation
 
 
-def _parameters(ns_node: NamespaceNode) -> tuple[tuple[Parameter, ...], tuple[str, ...], bool]:
-    """What values can be given for, which of it by position only, and whether any other name may be given as well."""
+def _parameters(ns_node: NamespaceNode) -> tuple[tuple[Parameter, ...], tuple[tuple[str, Any], ...], Rest]:
+    """What values can be given for, which of it by position and with which default, and what takes the rest."""
     given = signature(ns_node.method.o).parameters
     args = ns_node.method.args[1:] if ns_node.expects_dag_context() else ns_node.method.args
     named = [arg for arg in args if given[arg.name].kind not in _ANY_NUMBER]
+    any_number = {given[arg.name].kind: Parameter(arg.name, arg.annotation) for arg in args if arg not in named}
+    rest = Rest(any_number.get(Given.VAR_POSITIONAL), any_number.get(Given.VAR_KEYWORD))
+    placed = (Given.POSITIONAL_ONLY, Given.POSITIONAL_OR_KEYWORD) if rest.by_position else (Given.POSITIONAL_ONLY,)
     return (
         tuple(Parameter(arg.name, arg.annotation, required=not arg.is_optional) for arg in named),
-        tuple(arg.name for arg in named if given[arg.name].kind is Given.POSITIONAL_ONLY),
-        any(each.kind is Given.VAR_KEYWORD for each in given.values()),
+        tuple((arg.name, given[arg.name].default) for arg in named if given[arg.name].kind in placed),
+        rest,
     )
 
 

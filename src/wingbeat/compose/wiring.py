@@ -4,7 +4,7 @@ Its one rule: an exact type comes first, then the name, then a type that fits; w
 missing or would be dropped is an error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -53,14 +53,25 @@ class Gathered:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What takes any number of values: `*args` and `**kwargs`."""
+
+    by_position: Parameter | None = None
+    by_name: Parameter | None = None
+
+
+NO_REST = Rest()
 Source: TypeAlias = Whole | Part | Gathered
 Relation: TypeAlias = Callable[[Parameter, Output], bool]
 
 
-def wire(node: str, parameters: Sequence[Parameter], outputs: Sequence[Output]) -> Mapping[str, Source]:
+def wire(
+    node: str, parameters: Sequence[Parameter], outputs: Sequence[Output], rest: Rest = NO_REST
+) -> Mapping[str, Source]:
     """By the names of parameters, where their values come from; one that keeps its default is not in it.
 
-    Raises WiringError.
+    What is left goes into the rest: into `*args` in the order of edges, into `**kwargs` by label. Raises WiringError.
     """
     wiring = _Wiring(node, list(parameters), list(outputs))
     wiring.pair(_is_exact)
@@ -71,7 +82,8 @@ def wire(node: str, parameters: Sequence[Parameter], outputs: Sequence[Output]) 
     wiring.gather(_is_any_element)
     wiring.pair(_fits)
     wiring.take_apart()
-    wiring.check_that_nothing_is_left(any_parameters=bool(parameters))
+    wiring.take_rest(rest, besides={each.name for each in parameters})
+    wiring.check_that_nothing_is_left(any_parameters=bool(parameters) or rest != NO_REST)
     return wiring.sources
 
 
@@ -164,17 +176,34 @@ class _Wiring:
             for place, parameter in enumerate(list(self.parameters)):
                 self._take(parameter, Part(output.label, place, required=True))
 
+    def take_rest(self, rest: Rest, *, besides: Set[str]) -> None:
+        """Raises WiringError for what could go into both."""
+        left = [output for output in self.outputs if not is_nothing(output.annotation)]
+        if rest.by_position and rest.by_name and left:
+            raise WiringError(
+                f"node {self.node!r}: it is ambiguous whether the outputs of {_labels(left)} go into "
+                f"*{rest.by_position.name} or **{rest.by_name.name}: add a parameter for each, "
+                "or add_edge(..., order_only=True) if it is only to come first"
+            )
+        if rest.by_position and (fitting := [each for each in left if _fits(rest.by_position, each)]):
+            self._note(rest.by_position.name, Gathered(tuple(output.label for output in fitting)))
+        for output in left:
+            if rest.by_name and _fits(rest.by_name, output) and output.label not in besides:
+                self._note(output.label, Whole(output.label))
+
     def check_that_nothing_is_left(self, *, any_parameters: bool) -> None:
         if missing := [parameter.name for parameter in self.parameters if parameter.required]:
             raise WiringError(
                 f"node {self.node!r}: nothing goes into {_names(missing)}: "
                 f"no node before it returns what fits, among {_labels(self.outputs) or 'none'}"
             )
-        dropped = [each for each in self.outputs if is_known(each.annotation) and not is_nothing(each.annotation)]
-        if any_parameters and dropped:
+        kept = [each for each in self.outputs if not is_nothing(each.annotation)]
+        if dropped := [each for each in kept if any_parameters or is_known(each.annotation)]:
+            unknown = any(not is_known(each.annotation) for each in dropped)
+            nothing = ", annotate it with -> None if it returns nothing" if unknown else ""
             raise WiringError(
-                f"node {self.node!r}: no parameter takes the output of {_labels(dropped)}: "
-                "add a parameter of its type, or add_edge(..., order_only=True) if it is only to come first"
+                f"node {self.node!r}: no parameter takes the output of {_labels(dropped)}: add a parameter of its type"
+                f"{nothing}, or add_edge(..., order_only=True) if it is only to come first"
             )
 
     def _options(self, relation: Relation) -> dict[Parameter, list[Output]]:
@@ -182,9 +211,12 @@ class _Wiring:
         return {parameter: outputs for parameter, outputs in found.items() if outputs}
 
     def _take(self, parameter: Parameter, source: Source) -> None:
-        taken = source.labels if isinstance(source, Gathered) else (source.label,)
-        self.sources[parameter.name] = source
+        self._note(parameter.name, source)
         self.parameters.remove(parameter)
+
+    def _note(self, name: str, source: Source) -> None:
+        taken = source.labels if isinstance(source, Gathered) else (source.label,)
+        self.sources[name] = source
         self.outputs = [output for output in self.outputs if output.label not in taken]
 
 

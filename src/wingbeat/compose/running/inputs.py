@@ -43,16 +43,22 @@ def inputs_of(step: Step, outputs: Mapping[str, Any], given: Inputs) -> dict[str
 
 
 def element_inputs(plan: Plan, element: Any) -> Inputs:
-    """One value as the inputs of a DAG with one source: as its only parameter, or a dict as several.
+    """One value as the inputs of a DAG with one source: as its only parameter or argument, or a dict as several.
 
     Raises ValueError when it is not what the source takes.
     """
     (source,) = plan.sources
     names = source.names
+    if source.spread and not names:
+        return {source.label: {source.spread: [element]}}
     if len(names) == 1:
         inputs: Inputs = {source.label: {names[0]: element}}
-    elif names and isinstance(element, dict):
+    elif (names or source.takes_any_keyword) and isinstance(element, dict):
         inputs = {source.label: cast("dict[str, Any]", element)}
+    elif source.takes_any_keyword and not names:
+        raise ValueError(
+            f"source {source.label!r} takes values by name: it needs a dict, not a {type(element).__name__}"
+        )
     else:
         inputs = {source.label: {names[0]: element} if names else {}}
     check_inputs(plan, inputs)
