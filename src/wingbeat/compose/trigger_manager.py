@@ -150,7 +150,7 @@ class TriggerManager:
             self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
             tick = _manual(activation, inputs, initiator)
             ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
-            claimed.append(tick)
+            claimed[:] = [tick]
             return tick, activation, inputs
 
         try:
