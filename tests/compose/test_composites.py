@@ -1,6 +1,7 @@
 """DAGs inside of nodes: once, for each element, or by choice."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from wingbeat.compose.dag_provenance import DagProvenance
 from wingbeat.compose.dag_runner import DagPause, DagRunner
 from wingbeat.compose.namespace import Dag, DagContext, MapSwitchNode, Namespace, dag_factory, inline
+from wingbeat.compose.wiring import WiringError
 
 
 @inline
@@ -114,7 +116,7 @@ async def test_a_failing_element_starts_no_others() -> None:
 
 
 async def test_a_map_of_something_else_fails() -> None:
-    def scalar(count: int) -> int:
+    def scalar(count: int) -> Any:
         return count
 
     assert "expected list or dict" in await mapped(scalar, doubled_text)
@@ -235,3 +237,79 @@ async def test_runs_inside_end_with_a_cancelled_run(history: DagProvenance) -> N
     found = history.get_child_runs("r")
     assert {child.status for child in found} == {"cancelled"}
     assert history.get_active_runs() == []
+
+
+def ints() -> list[int]:
+    return [1]
+
+
+def texts() -> list[str]:
+    return ["a"]
+
+
+def pairs() -> list[tuple[int, int]]:
+    return [(1, 2)]
+
+
+def dicts() -> list[dict[str, int]]:
+    return [{"a": 1, "b": 2}]
+
+
+def either() -> list[int | str]:
+    return [1]
+
+
+def sequence() -> Sequence[int]:
+    return [1]
+
+
+def no_list() -> int:
+    return 1
+
+
+def added(a: int, b: int) -> int:
+    return a + b
+
+
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+def as_is(values: Any) -> Any:
+    return values
+
+
+@pytest.mark.parametrize(
+    ("source", "inner", "after", "says"),
+    [
+        (texts, double, as_is, "parameter 'n' of 'double' is <class 'int'>, and gets <class 'str'>"),
+        (pairs, added, as_is, "'added' needs 'b' as well, and gets tuple"),
+        (no_list, double, as_is, "'each' needs a list or dict, and gets <class 'int'>"),
+        (ints, text, total, r"parameter 'values' is list\[int\], and the result of 'each' is list\[str\]"),
+    ],
+)
+def test_what_can_never_fit_a_map_is_noticed_when_it_is_defined(source: Any, inner: Any, after: Any, says: str) -> None:
+    dag = Dag()
+    _ = dag.node(source) >> dag.map(single(inner), label="each") >> dag.node(after, label="after")
+    with pytest.raises(WiringError, match=says):
+        dag.validate()
+
+
+@pytest.mark.parametrize(
+    ("source", "inner", "after"),
+    [
+        (dicts, added, total), (either, double, total), (sequence, double, total), (ints, twice, total),
+        (as_is, double, total), (ints, as_is, total), (pairs, as_is, as_is),
+    ],
+)  # fmt: skip
+def test_what_may_fit_a_map_is_let_through(source: Any, inner: Any, after: Any) -> None:
+    dag = Dag()
+    _ = dag.node(source) >> dag.map(single(inner), label="each") >> dag.node(after, label="after")
+    dag.validate()
+
+
+def test_what_can_never_fit_an_inner_dag_is_noticed_when_it_is_defined() -> None:
+    dag = Dag()
+    _ = dag.node(texts) >> dag.node(single(double), label="inner")
+    with pytest.raises(WiringError, match="parameter 'n' of 'double'"):
+        dag.validate()

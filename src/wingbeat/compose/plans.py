@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from wingbeat.compose import graph
 from wingbeat.compose.callables import is_async
+from wingbeat.compose.composite_fit import check_fed, check_result
 from wingbeat.compose.composites import CompositeDagNode, check_single
 from wingbeat.compose.contexts import DagContext
 from wingbeat.compose.decorators import marks_of
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.steps import DagNode
 from wingbeat.compose.values import Codec
-from wingbeat.compose.wiring import Output, Parameter, Rest, Source, wire
+from wingbeat.compose.wiring import Output, Parameter, Rest, Source, Whole, wire
 
 if TYPE_CHECKING:
     from wingbeat.compose.dags import Dag
@@ -125,12 +126,16 @@ def _step(
     feeding = [each for each in before if (each, label) not in mute]
     if isinstance(node, CompositeDagNode):
         fed_by = _fed_by(node, feeding)
+        check_fed(node, _returned(dag.nodes[fed_by]))
         return Step(
             node, before, after, (), {}, fed_by, takes_any_keyword=False, by_position=(), spread=None, context_type=None
         )
     parameters, by_position, rest = _parameters(node.ns_node)
     outputs = [Output(each, _returned(dag.nodes[each])) for each in feeding]
     wiring: Mapping[str, Source] = wire(label, parameters, outputs, rest) if before else {}
+    for parameter in parameters:
+        if isinstance(source := wiring.get(parameter.name), Whole):
+            check_result(label, parameter, dag.nodes[source.label])
     context = node.ns_node.dag_context_type()
     return Step(
         node,
