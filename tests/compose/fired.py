@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from wingbeat.compose.firing.payloads import Codecs
 from wingbeat.compose.firing.runs import Start
 from wingbeat.compose.namespace import Namespace
 from wingbeat.compose.trigger import TriggerManager, TriggerStore
@@ -44,6 +45,9 @@ class Runs:
     def check(self, dag_nsref: str, inputs: Mapping[str, Any], *, complete: bool) -> None:
         if "nobody" in inputs:
             raise ValueError("nothing takes nobody")
+
+    def codecs(self, dag_nsref: str) -> Codecs:
+        return {}
 
     @property
     def slots(self) -> list[datetime | None]:

@@ -85,7 +85,7 @@ async def test_a_slot_that_nobody_can_fire_is_told_of_ever_more_rarely_and_stays
 async def test_a_look_that_is_rolled_back_has_seen_nothing(world: World) -> None:
     """Or what it told would be gone, and nobody would tell it again."""
     world.active("0 * * * *")
-    code, by = Code(decoded, lambda _: False), Claimant(MINUTE)
+    code, by = Code(decoded, lambda _: False, lambda _: {}), Claimant(MINUTE)
     world.clock.forward(60 * MINUTE)
     code.saw(world.store.file.write(lambda tx: claim_due(tx, tx.now, by=by, code=code)).code)
     world.clock.forward(MINUTE)
@@ -153,7 +153,7 @@ def test_a_function_that_cannot_be_imported_is_an_error_at_activate(world: World
 
 
 async def test_a_trigger_is_looked_into_and_switched_without_its_code(world: World) -> None:
-    world.active("0 * * * *", poll_fn=lambda: {"n": 1}, inputs={"unwritable": object()})
+    world.active("0 * * * *", poll_fn=lambda: {"n": 1}, inputs={"at": T0})
     other, before = stranger(world), activation(world)["config_json"]
     other.pause("t")
     assert activation(world)["status"] == "disabled"

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,34 @@ async def test_another_program_may_add_a_trigger(world: World) -> None:
     world.clock.forward(60 * MINUTE)
     await world.manager.tick()
     assert world.runs.slots == [T0 + 60 * MINUTE]
+
+
+def removed(world: World) -> None:
+    """By another program."""
+    with closing(sqlite3.connect(world.path)) as db, db:
+        db.execute("DELETE FROM trigger_activations WHERE name = 't'")
+
+
+async def test_a_trigger_that_was_removed_goes_on_with_the_next_revision(world: World) -> None:
+    world.active("0 * * * *")
+    world.manager.pause("t")
+    removed(world)
+    world.manager.activate("t")
+    assert [(each["revision"], each["action"]) for each in world.store.history("t")] == [
+        (3, "activate"), (2, "deactivate"), (1, "activate"),
+    ]  # fmt: skip
+    world.clock.forward(60 * MINUTE)
+    assert await world.manager.tick() == 1
+
+
+def test_a_trigger_that_another_program_has_replaced_can_be_paused(world: World) -> None:
+    world.active("0 * * * *")
+    removed(world)
+    with closing(sqlite3.connect(world.path)) as db, db:
+        db.execute(
+            "INSERT INTO trigger_activations (name, dag_nsref, trigger_type, status, created_at, config_json)"
+            " VALUES ('t', 'a:dag', 'poll', 'active', ?, ?)",
+            (T0.timestamp(), '{"schedule": "0 * * * *"}'),
+        )
+    world.manager.pause("t")
+    assert [each["revision"] for each in world.store.history("t")] == [2, 1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -297,7 +298,28 @@ def test_triggers_without_names_are_named_after_their_node(ns: Namespace) -> Non
         pytest.param({"schedule": "not cron"}, "must have five", id="no cron"),
         pytest.param({"schedule": "61 * * * * *"}, "'61' is out of range", id="a second that never comes"),
         pytest.param({"schedule": "* 61 * * * *"}, "'61' is out of range", id="a minute that never comes"),
+        pytest.param({"schedule": "0 * * *"}, "4 fields and must have five: .* or six", id="four fields"),
+        pytest.param({"schedule": "0 0 * * 7"}, r"'7' is out of range \(Sunday is 0\)", id="the Sunday of other crons"),
+        pytest.param({"schedule": "0 0 30 2 *"}, "a date that never comes", id="a date that never comes"),
+        pytest.param({"schedule": "0 0 0 31 4 *"}, "a date that never comes", id="a second that never comes at all"),
+        pytest.param({"schedule": 5}, "schedule is 5: give a text", id="a number for a schedule"),
         pytest.param({"schedule": None}, "needs a schedule", id="no schedule"),
+        pytest.param({"timezone": UTC}, "timezone is .*utc: give a text such as 'Europe/Berlin'", id="a zone object"),
+        pytest.param({"dag_nsref": None}, "dag_nsref is None: give the place of a node", id="no place"),
+        pytest.param({"dag_nsref": asked}, "dag_nsref is <function asked", id="a function that is not registered"),
+        pytest.param({"payload": [1]}, r"payload is \[1\]: give a dict", id="a payload that is a list"),
+        pytest.param({"inputs": {1: 2}}, "inputs has the key 1", id="inputs by numbers"),
+        pytest.param({"poll_fn": "work"}, "poll_fn 'work' names a module", id="a module to ask"),
+        pytest.param({"poll_fn": ""}, "poll_fn is '': write", id="no path to ask"),
+        pytest.param({"poll_fn": divmod}, "poll_fn divmod needs x, y", id="a function that needs more"),
+        pytest.param({"max_instances": 1.5}, "max_instances is 1.5: use a whole number", id="half an instance"),
+        pytest.param({"max_instances": "2"}, "max_instances is '2': use a whole number", id="a text of instances"),
+        pytest.param({"retries": True}, "retries is True: use a whole number", id="a flag for retries"),
+        pytest.param({"timeout": "5"}, "timeout is '5': use seconds as a number", id="a text for a time-out"),
+        pytest.param({"timeout": math.nan}, "timeout is nan: use seconds", id="a time-out that is no number"),
+        pytest.param({"grace": math.inf}, "grace is inf: use seconds", id="endless grace"),
+        pytest.param({"jitter": True}, "jitter is True: use seconds", id="a flag for jitter"),
+        pytest.param({"start": "2020-01-01"}, "start is '2020-01-01': use a datetime", id="a text for the start"),
         pytest.param({"timezone": "Mars/Base"}, "time zone 'Mars/Base' is unknown", id="an unknown zone"),
         pytest.param({"trigger_type": "pull"}, "trigger_type is 'pull': use poll, push", id="an unknown type"),
         pytest.param({"overlap": "maybe"}, "overlap is 'maybe': use skip, queue, allow", id="an unknown overlap"),
@@ -324,6 +346,24 @@ def test_a_wrong_trigger_is_refused_when_it_is_defined(ns: Namespace, said: dict
     with pytest.raises(ValueError, match=f"trigger 'hourly': .*{message}"):
         ns.register_trigger(**values)
     assert ns.triggers() == []
+
+
+def test_a_trigger_may_name_what_is_registered(ns: Namespace) -> None:
+    node = ns.register(add, nsref="a:add")
+    assert ns.register_trigger("by function", add, "push").dag_nsref == "a:add"
+    assert ns.register_trigger("by node", node, "push").dag_nsref == "a:add"
+
+
+def test_a_poll_function_may_have_what_needs_no_value(ns: Namespace) -> None:
+    def poll(ctx: object, *rest: object, most: int = 5, **more: object) -> None: ...
+
+    ns.register_trigger("t", "a:add", "poll", "0 * * * *", poll)
+
+
+def test_a_name_of_a_trigger_is_a_text(ns: Namespace) -> None:
+    name: Any = 5
+    with pytest.raises(ValueError, match="has the name 5: give it a text"):
+        ns.register_trigger(name, "a:b", "push")
 
 
 def test_a_trigger_needs_a_name(ns: Namespace) -> None:

@@ -35,6 +35,9 @@ ENTRIES: list[dict[str, Any]] = [
 ]
 
 
+def answer() -> None: ...
+
+
 def test_what_is_read_is_what_is_written() -> None:
     namespace = Namespace.from_dict(ENTRIES)
     assert namespace.to_dict() == ENTRIES
@@ -55,7 +58,7 @@ def test_moments_are_written_as_json_has_them() -> None:
 def test_triggers_of_code_are_written_with_their_nodes() -> None:
     namespace = Namespace.from_dict([{"nsref": "math:add", "gref": f"{__name__}:add", "triggers": ["0 * * * *"]}])
     start = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    namespace.register_trigger("daily", "math:add", "poll", "0 0 * * *", json.dumps, payload={"a": 1}, start=start)
+    namespace.register_trigger("daily", "math:add", "poll", "0 0 * * *", answer, payload={"a": 1}, start=start)
     namespace.register_trigger("soon", "not:yet", "push", timeout=timedelta(minutes=1))
     written = json.loads(json.dumps(namespace.to_dict()))
     assert [(each["nsref"], "gref" in each) for each in written] == [("math:add", True), ("not:yet", False)]
@@ -107,6 +110,9 @@ def test_a_bare_expression_is_a_trigger() -> None:
         pytest.param("not cron", "must have five", id="a bare text that is no cron"),
         pytest.param({"schedule": "* * * * 8"}, "out of range", id="an impossible weekday"),
         pytest.param({"type": "pull"}, "Input should be 'poll' or 'push'", id="an unknown type"),
+        pytest.param({"schedule": "* * * * *", "timezon": "UTC"}, "timezon\n +Extra inputs", id="an unknown field"),
+        pytest.param({"schedule": "* * * * *", "poll_fn": "work"}, "'work' names a module", id="a module to ask"),
+        pytest.param({"schedule": "0 0 30 2 *"}, "a date that never comes", id="a date that never comes"),
         pytest.param({"schedule": "* * * * *", "timezone": "Mars/Base"}, "is unknown", id="an unknown zone"),
         pytest.param(
             {"schedule": "* * * * *", "poll_fn": lambda: 1}, "cannot be imported", id="a function without a name"

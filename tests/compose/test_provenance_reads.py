@@ -9,6 +9,7 @@ import pytest
 
 from wingbeat.compose import run_models
 from wingbeat.compose.dag_provenance import DagProvenance
+from wingbeat.errors import InvalidArgument
 from wingbeat.store.compose.transaction import Transaction
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -37,6 +38,13 @@ def run(provenance: DagProvenance, run_id: str, nsref: str = "a:dag", parent: st
     provenance.record_node_start(run_id, "first", '{"x": 1}', is_source=True)
     provenance.complete_node_with_edges(run_id, "first", "2", [("first", "chunks")])
     provenance.record_node_start(run_id, "chunks", "[2]", is_sink=True)
+
+
+def test_lists_take_no_negative_limit(provenance: DagProvenance) -> None:
+    for listed in (lambda: provenance.get_recent_runs(-1), lambda: provenance.get_crashed_runs(-1),
+                   lambda: provenance.get_child_runs("r", limit=-1)):  # fmt: skip
+        with pytest.raises(InvalidArgument, match="limit is -1: a whole number of rows, not below zero"):
+            listed()
 
 
 def test_a_run_is_read_with_its_nodes_and_edges(provenance: DagProvenance, clock: Hands) -> None:

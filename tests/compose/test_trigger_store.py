@@ -11,6 +11,7 @@ from tests.compose.fired import MINUTE, T0, World
 from wingbeat.compose.initiators import initiated_by
 from wingbeat.compose.namespace import TriggerConfig
 from wingbeat.compose.trigger import TriggerStore
+from wingbeat.errors import InvalidArgument
 from wingbeat.store.compose import ticks
 from wingbeat.store.compose.transaction import Row, Transaction, Value
 
@@ -31,6 +32,15 @@ def test_a_config_is_activated_with_its_node(world: World) -> None:
 def test_a_config_without_its_node_is_refused(world: World) -> None:
     with pytest.raises(ValueError, match="give dag_nsref"):
         world.store.activate(TriggerConfig(name="c", schedule="0 * * * *"))
+
+
+def test_lists_take_no_negative_limit(world: World) -> None:
+    store = world.store
+    for listed in (lambda: store.get_events("t", limit=-1), lambda: store.history("t", limit=-1),
+                   lambda: store.get_activations(limit=-1)):  # fmt: skip
+        with pytest.raises(InvalidArgument, match="limit is -1: a whole number of rows, not below zero"):
+            listed()
+    assert store.get_events("t", limit=0) == []
 
 
 def test_a_second_activation_changes_nothing(world: World) -> None:

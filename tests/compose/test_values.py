@@ -70,6 +70,7 @@ Spelled = Annotated[
         pytest.param(dict[date, timedelta], {date(2026, 1, 1): timedelta(hours=1)}, id="dates as keys"),
         pytest.param(dict[int, str], {1: "a"}, id="numbers as keys"),
         pytest.param(set[int], {1, 2}, id="a set"),
+        pytest.param(frozenset, frozenset([Colour.RED]), id="enumerations in a set of which only that was declared"),
         pytest.param(bytes, b"\xff\x00", id="bytes that are no text"),
         pytest.param(tuple[int, str], (1, "a"), id="a tuple"),
         pytest.param(Decimal, Decimal("1.10"), id="a decimal"),

@@ -12,6 +12,13 @@ def check_moment(name: str, moment: object) -> None:
         raise InvalidArgument(f"{name} {moment} has no time zone: add tzinfo=UTC, or the zone you mean")
 
 
+def checked_limit(limit: object) -> int:
+    """A number of rows: a database takes a negative one for no limit."""
+    if type(limit) is not int or limit < 0:
+        raise InvalidArgument(f"limit is {limit!r}: a whole number of rows, not below zero, would be right")
+    return limit
+
+
 def check_keep(keep: object, *, of: str) -> None:
     """An age, or a number of what is kept."""
     match keep:

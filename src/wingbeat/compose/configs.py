@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wingbeat.compose import tags as tags_
 from wingbeat.compose.callables import importable
@@ -18,6 +18,8 @@ class TriggerConfig(BaseModel):
 
     What is None has the default of `Namespace.register_trigger`. Durations are in seconds.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     name: str | None = None
     """When it is None, registering the node gives it the node's name and the type, such as `fetch_poll`."""
@@ -48,6 +50,13 @@ class TriggerConfig(BaseModel):
     def _check_poll_fn(cls, value: Any) -> Any:
         if callable(value) and not importable(value):
             raise ValueError(f"{value!r} cannot be imported: use Namespace.register_trigger, which keeps the function")
+        return value
+
+    @field_validator("poll_fn", mode="after")
+    @classmethod
+    def _check_path(cls, value: GlobalRef | None) -> GlobalRef | None:
+        if value is not None and value.is_module():
+            raise ValueError(f"{value.module!r} names a module: write 'package.module:name'")
         return value
 
     @model_validator(mode="after")

@@ -162,7 +162,7 @@ class Namespace:
     def register_trigger(
         self,
         name: str,
-        dag_nsref: str | NsRef,
+        dag_nsref: str | NsRef | Callable[..., Any],
         trigger_type: str,
         schedule: str | None = None,
         poll_fn: PollFunction | GlobalRef | str | None = None,
@@ -183,12 +183,13 @@ class Namespace:
         """Define when a node runs; nothing fires before `TriggerManager.activate`.
 
         `trigger_type` is `poll` or `push`. What is at `dag_nsref` may be registered later: it is looked up when the
-        trigger is activated. Raises ValueError when the name is taken or something said is wrong.
+        trigger is activated; for what is registered already, at one place, it may be given itself. Raises ValueError
+        when the name is taken or something said is wrong.
         """
         definition = define(
-            name, dag_nsref, trigger_type, schedule=schedule, poll_fn=poll_fn, payload=payload, timezone=timezone,
-            misfire=misfire, grace=grace, overlap=overlap, max_instances=max_instances, retries=retries,
-            timeout=timeout, jitter=jitter, start=start, end=end, inputs=inputs,
+            name, self._place_of(dag_nsref), trigger_type, schedule=schedule, poll_fn=poll_fn, payload=payload,
+            timezone=timezone, misfire=misfire, grace=grace, overlap=overlap, max_instances=max_instances,
+            retries=retries, timeout=timeout, jitter=jitter, start=start, end=end, inputs=inputs,
         )  # fmt: skip
         self._claim_names([definition])
         self._triggers[name] = definition
@@ -253,6 +254,17 @@ class Namespace:
         if dag_nodes.is_dag(found):
             raise ValueError("nsref is required when registering a Dag")
         return default_nsref(found)
+
+    def _place_of(self, registered: Any) -> Any:
+        """The place of a callable, a Dag or a node of this namespace; anything else as it is."""
+        if isinstance(registered, str | NsRef) or registered is None:
+            return registered
+        places = [
+            place
+            for place, node in self._nodes.items()
+            if any(registered is each for each in (node, node.dag, node.method.o))
+        ]
+        return places[0] if len(places) == 1 else registered
 
     def _register_dag(
         self, dag: "Dag", nsref: NsRef, *, tags: Iterable[str] | None, config: NsNodeConfig | None

@@ -6,6 +6,7 @@ Every read is one transaction, served by an index and bounded; a reader never wa
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wingbeat.compose.arguments import checked_limit
 from wingbeat.compose.process import is_gone
 from wingbeat.compose.run_models import DagRun, IoPayload, models, read_rows
 from wingbeat.store.compose import nodes, owners, runs
@@ -73,8 +74,9 @@ class RunReads:
     def get_recent_runs(
         self, limit: int = 20, status: str | None = None, *, trigger_name: str | None = None
     ) -> list[DagRun]:
-        """The latest first, with the runs below them."""
-        return self._models(lambda tx: runs.recent(tx, limit=limit, status=status, trigger_name=trigger_name))
+        """The latest first, with the runs below them. Raises InvalidArgument for a limit below zero."""
+        most = checked_limit(limit)
+        return self._models(lambda tx: runs.recent(tx, limit=most, status=status, trigger_name=trigger_name))
 
     def get_active_runs(self) -> list[DagRun]:
         """Runs that are running, the latest 100."""
@@ -82,11 +84,13 @@ class RunReads:
 
     def get_child_runs(self, parent_run_id: str, *, limit: int = 1_000) -> list[DagRun]:
         """All runs below a run: its children first, then theirs."""
-        return self._models(lambda tx: runs.descendants(tx, [parent_run_id], limit=limit))
+        most = checked_limit(limit)
+        return self._models(lambda tx: runs.descendants(tx, [parent_run_id], limit=most))
 
     def get_crashed_runs(self, limit: int = 100) -> list[DagRun]:
         """Runs that are running by their status, but whose process is gone: the earliest first."""
-        return self._models(lambda tx: _crashed(tx, limit=limit))
+        most = checked_limit(limit)
+        return self._models(lambda tx: _crashed(tx, limit=most))
 
     def _models(self, find: Callable[[Transaction], list[StoredRun]]) -> list[DagRun]:
         return models(self._file.read(lambda tx: read_rows(tx, find(tx))))

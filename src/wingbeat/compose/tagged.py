@@ -4,6 +4,7 @@
 they are imported from. Nothing is imported, and nothing else called, because a text says so.
 """
 
+import json
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -40,7 +41,8 @@ def tagged(value: Any) -> Any:
     if kind is dict:
         return _tag("dict", [[tagged(key), tagged(each)] for key, each in cast("dict[Any, Any]", value).items()])
     if kind.__name__ in _ITEMS and kind.__module__ == "builtins":
-        return _tag(kind.__name__, [tagged(each) for each in value])
+        items = [tagged(each) for each in value]
+        return _tag(kind.__name__, items if kind is tuple else sorted(items, key=json.dumps))
     if _SCALARS.get(kind.__name__) is kind:
         return _tag(kind.__name__, _adapter(kind).dump_python(value, mode="json") if kind is not float else str(value))
     if kind.__name__ in _PATHS and isinstance(value, Path):

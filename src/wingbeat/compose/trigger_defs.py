@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from wingbeat.compose.callables import importable
+from wingbeat.compose.callables import importable, name_of
 from wingbeat.compose.configs import TriggerConfig, TriggerType
 from wingbeat.compose.cron_text import check_schedule
 from wingbeat.compose.exits import exit_error
-from wingbeat.compose.refs import GlobalRef
+from wingbeat.compose.firing.answers import payload_problem
+from wingbeat.compose.refs import GlobalRef, NsRef
 from wingbeat.core.policy import CatchUp, Overlap, Policies
 
 if TYPE_CHECKING:
@@ -88,7 +90,9 @@ class TriggerDef:
     """What every fire has besides its payload, which goes before it."""
 
     def __post_init__(self) -> None:
+        _check_texts(self)
         _check_words(self)
+        _check_values(self)
         _check_kind(self)
         _check_numbers(self)
         if self.schedule is not None:
@@ -168,13 +172,13 @@ def define(
     """The definition, from what people write: seconds as numbers, moments in any zone, functions by their names."""
     return TriggerDef(
         name=name,
-        dag_nsref=str(dag_nsref),
+        dag_nsref=place_text(name, dag_nsref),
         trigger_type=trigger_type,
         schedule=schedule,
-        poll_fn=GlobalRef(poll_fn) if isinstance(poll_fn, str) else poll_fn,
-        grace=_length(grace),
-        timeout=_length(timeout),
-        jitter=_length(jitter) or timedelta(),
+        poll_fn=_path(name, poll_fn) if isinstance(poll_fn, str) else poll_fn,
+        grace=_length(name, "grace", grace),
+        timeout=_length(name, "timeout", timeout),
+        jitter=_length(name, "jitter", jitter) or timedelta(),
         start=_moment(name, "start", start),
         end=_moment(name, "end", end),
         **rest,
@@ -229,9 +233,34 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 _DEFAULTS = {field.name: field.default for field in fields(TriggerDef)}
 
 
-def _check_words(definition: TriggerDef) -> None:
-    if not definition.name:
+def place_text(trigger: object, dag_nsref: object) -> str:
+    """Raises ValueError for what is no place in a namespace."""
+    if isinstance(dag_nsref, str | NsRef) and str(dag_nsref):
+        return str(dag_nsref)
+    raise _wrong(trigger, f"dag_nsref is {dag_nsref!r}: give the place of a node, such as 'reports:hourly'")
+
+
+def _check_texts(definition: TriggerDef) -> None:
+    name = cast("object", definition.name)
+    if name == "":
         raise ValueError(f"a trigger of {definition.dag_nsref!r} has an empty name: give it one")
+    if not isinstance(name, str):
+        raise ValueError(f"a trigger of {definition.dag_nsref!r} has the name {name!r}: give it a text")
+    place_text(name, definition.dag_nsref)
+    for field, example in (("schedule", "*/5 * * * *"), ("timezone", "Europe/Berlin")):
+        value = getattr(definition, field)
+        if not isinstance(value, str) and (value is not None or field == "timezone"):
+            raise _wrong(name, f"{field} is {value!r}: give a text such as {example!r}")
+
+
+def _check_values(definition: TriggerDef) -> None:
+    for field in ("payload", "inputs"):
+        values = getattr(definition, field)
+        if values is not None and (problem := payload_problem(values)) is not None:
+            raise _wrong(definition.name, f"{field} {problem}")
+
+
+def _check_words(definition: TriggerDef) -> None:
     for field, known in _WORDS.items():
         if (word := getattr(definition, field)) not in known:
             raise _wrong(definition.name, f"{field} is {word!r}: use {', '.join(known)}")
@@ -245,9 +274,47 @@ def _check_kind(definition: TriggerDef) -> None:
     poll_fn = definition.poll_fn
     if poll_fn is not None and not isinstance(poll_fn, GlobalRef) and not callable(poll_fn):
         raise _wrong(definition.name, f"poll_fn is {poll_fn!r}: give a function, or its name 'package.module:name'")
+    check_poll_fn(definition.name, poll_fn)
+
+
+def check_poll_fn(trigger: str, poll_fn: object) -> None:
+    """Raise ValueError for a module, and for a function that needs more than the scheduler gives."""
+    if isinstance(poll_fn, GlobalRef):
+        if poll_fn.is_module():
+            raise _wrong(trigger, f"poll_fn {poll_fn.module!r} names a module: write 'package.module:name'")
+    elif callable(poll_fn) and (names := _needs(poll_fn)):
+        raise _wrong(
+            trigger,
+            f"poll_fn {name_of(poll_fn)} needs {', '.join(names)}: it gets a PollContext as ctx, if it wants it, and"
+            " nothing else",
+        )
+
+
+def _needs(poll_fn: PollFunction) -> list[str]:
+    """Parameters without a default that nothing is given for."""
+    try:
+        parameters = signature(poll_fn, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    optional = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return [
+        each.name
+        for each in parameters
+        if each.default is Parameter.empty
+        and each.kind not in optional
+        and (each.name != "ctx" or each.kind is Parameter.POSITIONAL_ONLY)
+    ]
 
 
 def _check_numbers(definition: TriggerDef) -> None:
+    for field in ("max_instances", "retries"):
+        if type(count := getattr(definition, field)) is not int:
+            raise _wrong(definition.name, f"{field} is {count!r}: use a whole number")
+    for field in ("grace", "timeout", "jitter"):
+        if not isinstance(length := getattr(definition, field), timedelta | None):
+            raise _wrong(definition.name, f"{field} is {length!r}: use a timedelta")
+    for field in ("start", "end"):
+        _moment(definition.name, field, getattr(definition, field))
     if definition.max_instances < 1:
         raise _wrong(definition.name, f"max_instances is {definition.max_instances}: use at least 1")
     if definition.retries < 0:
@@ -261,17 +328,33 @@ def _check_numbers(definition: TriggerDef) -> None:
         raise _wrong(definition.name, f"end {definition.end} is before start {definition.start}")
 
 
-def _wrong(name: str, what: str) -> ValueError:
+def _wrong(name: object, what: str) -> ValueError:
     return ValueError(f"trigger {name!r}: {what}")
 
 
-def _length(seconds: Seconds | None) -> timedelta | None:
-    return seconds if seconds is None or isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+def _path(name: str, poll_fn: str) -> GlobalRef:
+    try:
+        return GlobalRef(poll_fn)
+    except ValueError as error:
+        raise _wrong(name, f"poll_fn is {poll_fn!r}: write 'package.module:name'") from error
 
 
-def _moment(name: str, field: str, moment: datetime | None) -> datetime | None:
+def _length(name: str, field: str, seconds: object) -> timedelta | None:
+    if seconds is None or isinstance(seconds, timedelta):
+        return seconds
+    try:
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+            return timedelta(seconds=seconds)
+    except (ValueError, OverflowError) as error:
+        raise _wrong(name, f"{field} is {seconds!r}: use seconds that a timedelta can hold") from error
+    raise _wrong(name, f"{field} is {seconds!r}: use seconds as a number, or a timedelta")
+
+
+def _moment(name: str, field: str, moment: object) -> datetime | None:
     if moment is None:
         return None
+    if not isinstance(moment, datetime):
+        raise _wrong(name, f"{field} is {moment!r}: use a datetime with a time zone")
     if moment.tzinfo is None:
         raise _wrong(name, f"{field} {moment} has no time zone: add tzinfo=UTC, or the zone you mean")
     return moment.astimezone(UTC)

@@ -16,17 +16,18 @@ from wingbeat.clock import Clock
 from wingbeat.compose.arguments import check_moment
 from wingbeat.compose.dag_provenance import DagProvenance, NullProvenance
 from wingbeat.compose.firing import activating, backfills
+from wingbeat.compose.firing.answers import payload_problem
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.fires import MANUAL, Fires
 from wingbeat.compose.firing.keeping import Keeping
 from wingbeat.compose.firing.leases import Leases
+from wingbeat.compose.firing.payloads import check_storable, event_text
 from wingbeat.compose.firing.runs import DagRuns, Runner, inputs_of
 from wingbeat.compose.firing.scheduler import Scheduler
 from wingbeat.compose.firing.schedules import firing_of
 from wingbeat.compose.firing.stored_definitions import Definitions, encode, stored
 from wingbeat.compose.initiators import run_initiator
-from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.registry import Namespace
 from wingbeat.compose.trigger_defs import TriggerDef, TriggerKind
 from wingbeat.compose.trigger_store import TriggerStore
@@ -72,7 +73,7 @@ class TriggerManager:
         self._now: datetime | None = None
         by, runner = Claimant(lease), runner or DagRuns(namespace, self.provenance)
         self._stored = Definitions(namespace.definitions.get)
-        self._code = Code(self._stored, runner.has)
+        self._code = Code(self._stored, runner.has, runner.codecs)
         self._fires = Fires(
             file=store.file,
             clock=self._time,
@@ -97,7 +98,7 @@ class TriggerManager:
         """Let a trigger fire, also one that was deactivated; once more changes nothing.
 
         Raises KeyError when the trigger, or what it is to run, is not in the namespace; ValueError for a DAG that is
-        wrong, or a payload that nothing takes.
+        wrong, or a payload that nothing takes or that cannot be stored with its types.
         """
         definition = self.namespace.get_trigger(name).definition
         self._check(definition)
@@ -138,6 +139,8 @@ class TriggerManager:
         Raises ValueError when it is not active or nothing takes the payload, KeyError when what it runs is gone, and
         TimeoutError after the trigger's time-out. A caller that is cancelled has cancelled the run.
         """
+        if payload is not None and (problem := payload_problem(payload)) is not None:
+            raise ValueError(f"trigger {name!r}: its payload {problem}")
         now, by, initiator = self._time(), self._fires.by, run_initiator.get()
         claimed: list[Tick] = []
 
@@ -148,7 +151,8 @@ class TriggerManager:
                 raise ValueError(f"Trigger '{name}' is not active (status: {status})")
             inputs = inputs_of(self._stored(activation), payload, None)
             self._fires.runner.check(activation.dag_nsref, inputs, complete=True)
-            tick = _manual(activation, inputs, initiator)
+            text = event_text(inputs, self._code.codecs(activation.dag_nsref), slot=None) if inputs else None
+            tick = _manual(activation, text, initiator)
             ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now))
             claimed[:] = [tick]
             return tick, activation, inputs
@@ -274,6 +278,8 @@ class TriggerManager:
         """Inputs that are missing may still come from a `poll_fn`, or from whoever calls `fire`."""
         check, inputs = self._fires.runner.check, inputs_of(definition, None, None)
         check(definition.dag_nsref, inputs, complete=False)
+        for fixed in filter(None, (definition.payload, definition.inputs)):
+            check_storable(definition.name, fixed, self._code.codecs(definition.dag_nsref))
         self._code.require(definition)
         if definition.trigger_type == TriggerKind.POLL and definition.poll_fn is None:
             try:
@@ -315,14 +321,14 @@ class TriggerManager:
                 )
 
 
-def _manual(activation: Activation, inputs: Mapping[str, Any], initiator: str | None) -> Tick:
+def _manual(activation: Activation, payload_json: str | None, initiator: str | None) -> Tick:
     return Tick(
         event_id=str(uuid4()),
         trigger_name=activation.name,
         kind=MANUAL,
         slot_key=None,
         run_id=str(uuid4()),
-        payload_json=safe_json_dumps(inputs) if inputs else None,
+        payload_json=payload_json,
         scheduled_for=None,
         revision=activation.revision,
         attempt=1,

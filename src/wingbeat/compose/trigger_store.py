@@ -9,12 +9,12 @@ from typing import Any
 
 from wingbeat.clock import Clock, system_clock
 from wingbeat.compose import event_pruning
-from wingbeat.compose.arguments import check_moment
+from wingbeat.compose.arguments import check_moment, checked_limit
 from wingbeat.compose.configs import TriggerConfig
 from wingbeat.compose.firing import activating
 from wingbeat.compose.initiators import run_initiator
 from wingbeat.compose.json_text import safe_json_dumps
-from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.compose.trigger_defs import TriggerDef, place_text
 from wingbeat.store.compose import activations, events, trigger_tables
 from wingbeat.store.compose.connection import File, open_file
 from wingbeat.store.compose.transaction import Transaction
@@ -79,7 +79,8 @@ class TriggerStore:
 
     def get_activations(self, *, limit: int = MOST_ACTIVATIONS) -> list[dict[str, Any]]:
         """All triggers that were ever activated, by name."""
-        return self.file.read(lambda tx: events.activations(tx, limit=limit))
+        most = checked_limit(limit)
+        return self.file.read(lambda tx: events.activations(tx, limit=most))
 
     def get_active_poll_triggers(self) -> list[dict[str, Any]]:
         return self.file.read(events.active_polls)
@@ -109,11 +110,12 @@ class TriggerStore:
 
         A fire stands for `slots` slots: its own, and those before it whose place it took. A row without `run_id` tells
         of slots that came to nothing: `slots` many from `scheduled_for` on, and why. Raises InvalidArgument for a
-        moment without a time zone.
+        moment without a time zone, and like the other lists for a limit below zero.
         """
+        most = checked_limit(limit)
         if since is not None:
             check_moment("since", since)
-        return self.file.read(lambda tx: events.of_trigger(tx, trigger_name, limit=limit, since=since, status=status))
+        return self.file.read(lambda tx: events.of_trigger(tx, trigger_name, limit=most, since=since, status=status))
 
     def record_check(self, name: str) -> None:
         self.file.write(lambda tx: activations.checked(tx, name, tx.now))
@@ -123,7 +125,8 @@ class TriggerStore:
 
     def history(self, name: str, *, limit: int = 100) -> list[dict[str, Any]]:
         """Every change of a trigger, the latest first: what it became, when and by whom."""
-        return self.file.read(lambda tx: events.revisions(tx, name, limit=limit))
+        most = checked_limit(limit)
+        return self.file.read(lambda tx: events.revisions(tx, name, limit=most))
 
     def prune(self, keep: timedelta | int) -> int:
         """Remove events that are older, or all but so many of each trigger; returns how many. Fires that go on stay.
@@ -135,7 +138,7 @@ class TriggerStore:
 
 def _definition(trigger: TriggerDef | TriggerConfig, dag_nsref: str | None) -> TriggerDef:
     if isinstance(trigger, TriggerDef):
-        return trigger if dag_nsref is None else replace(trigger, dag_nsref=str(dag_nsref))
+        return trigger if dag_nsref is None else replace(trigger, dag_nsref=place_text(trigger.name, dag_nsref))
     if dag_nsref is None:
         raise ValueError(f"trigger {trigger.name!r}: give dag_nsref, which a TriggerConfig does not have")
-    return TriggerDef.from_config(trigger, str(dag_nsref))
+    return TriggerDef.from_config(trigger, place_text(trigger.name, dag_nsref))

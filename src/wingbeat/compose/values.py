@@ -84,7 +84,10 @@ def _is_same(restored: Any, value: Any) -> bool:
 
 
 def _is_of_type(restored: Any, value: Any) -> bool:
-    """An int that was declared as a float or a bool may come back as one; containers are compared with their items."""
+    """An int that was declared as a float or a bool may come back as one; containers are compared with their items.
+
+    Sets are equal or not: of what may be in one, only NaN equals nothing.
+    """
     if type(restored) is not type(value):
         return type(value) is int and type(restored) in (float, bool)
     if isinstance(value, dict):
@@ -94,6 +97,9 @@ def _is_of_type(restored: Any, value: Any) -> bool:
         )
     if isinstance(value, list | tuple):
         return all(map(_is_of_type, cast("list[Any]", restored), cast("list[Any]", value)))
+    if isinstance(value, set | frozenset):
+        items = cast("set[Any]", value)
+        return bool(restored == value) or all(isinstance(each, float) for each in {*items, *restored})
     return True
 
 

@@ -89,6 +89,11 @@ class Cron:
     _opening: int = field(repr=False, compare=False)
     """The first matching minute of a matching day."""
 
+    @property
+    def fires(self) -> bool:
+        """False for a date that never comes, such as the 30th of February."""
+        return bool(self._months)
+
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly after `moment`, in UTC; None when there is none within `SEARCH_YEARS`."""
         since = moment - EPOCH

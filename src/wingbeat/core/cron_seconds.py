@@ -11,6 +11,7 @@ from typing import Any
 from wingbeat.core import cron
 from wingbeat.core.cron import Cron, DstGap, DstOverlap
 from wingbeat.core.cron_syntax import parse_seconds, split_zone
+from wingbeat.errors import InvalidArgument
 
 _FIELDS = 6
 
@@ -26,6 +27,11 @@ def parse(
     """Like `cron.parse`, and six fields are right, too. Raises InvalidArgument that names the bad field."""
     zone, body = split_zone(expression, timezone)
     texts = body.split()
+    if len(texts) not in (_FIELDS, _FIELDS - 1) and not body.startswith("@"):
+        raise InvalidArgument(
+            f"cron expression {body!r} has {len(texts)} fields and must have five: minute, hour, day of month, month, "
+            "day of week; or six, with the second before them"
+        )
     if len(texts) != _FIELDS:
         return cron.parse(expression, timezone, dst_gap=dst_gap, dst_overlap=dst_overlap)
     seconds = parse_seconds(texts[0])

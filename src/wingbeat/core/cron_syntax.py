@@ -42,7 +42,7 @@ def split_zone(expression: str, timezone: str = "") -> tuple[str, str]:
         )
     prefix, space, body = expression.partition(" ")
     if not space:
-        raise InvalidArgument(f"cron expression {expression!r} must have a space and five fields after its zone")
+        raise InvalidArgument(f"cron expression {expression!r} must have a space and its fields after its zone")
     return check_zone(prefix.partition("=")[2] or "UTC"), body.strip()
 
 
@@ -132,7 +132,8 @@ class _Field:
         first = self._value(low, text)
         last = self._value(highs[0], text) if highs else self.high if steps else first
         if first < self.low or last > self.high:
-            raise self._error(text, f"{item!r} is out of range")
+            sunday = " (Sunday is 0)" if self.names is _SUNDAY_FIRST and last == _SUNDAY_OF_OTHERS else ""
+            raise self._error(text, f"{item!r} is out of range{sunday}")
         if first > last:
             raise self._error(text, f"the range {item!r} ends before it begins")
         return _Set(_bits(first, last, step), star=False)
@@ -165,13 +166,15 @@ def _numbered(names: Iterable[str], start: int) -> dict[str, int]:
 _NUMBER = re.compile(r"\+?[0-9]{1,18}")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_SUNDAY_FIRST = _numbered(_WEEKDAYS, 0)
+_SUNDAY_OF_OTHERS = 7
 _SECONDS = _Field("second", 0, 59)
 _FIELDS = (
     _Field("minute", 0, 59),
     _Field("hour", 0, 23),
     _Field("day of month", 1, 31),
     _Field("month", 1, 12, _numbered(_MONTHS, 1)),
-    _Field("day of week", 0, 6, _numbered(_WEEKDAYS, 0)),
+    _Field("day of week", 0, 6, _SUNDAY_FIRST),
 )
 _DESCRIPTORS: Mapping[str, str] = {
     "@yearly": "0 0 1 1 *",

@@ -92,14 +92,14 @@ def _same(before: Activation, definition: TriggerDef, config: str) -> bool:
 
 
 def _activated(tx: Transaction, before: Activation | None, definition: TriggerDef, config: str) -> Activation:
-    now = tx.now
-    fresh = first(definition, config, now)
+    now, last = tx.now, activations.last_revision(tx, definition.name)
+    fresh = replace(first(definition, config, now), revision=last + 1)
     if before is None:
         return replace(fresh, next_run_at=comes_due_at(firing_of(fresh, definition)))
     firing = _firing(before)
     fresh = replace(
         fresh,
-        revision=before.revision + 1,
+        revision=max(before.revision, last) + 1,
         anchor=before.anchor if firing and firing.schedule == schedule_of(definition) else now,
         decided_until=max(now, before.decided_until),
         cursor_json=before.cursor_json,

@@ -12,6 +12,18 @@ class TriggerTime:
     """Stands in a payload for the moment that the fire was due: `payload={"ts": TriggerTime}`."""
 
 
+def payload_problem(payload: object) -> str | None:
+    """What is wrong with it, or None: it has values by the names of parameters."""
+    if not isinstance(payload, Mapping):
+        return f"is {payload!r}: give a dict of values by the names of parameters"
+    for name, value in cast("Mapping[object, object]", payload).items():
+        if not isinstance(name, str):
+            return f"has the key {name!r}, a {type(name).__name__}: the names of parameters are text"
+        if isinstance(value, TriggerTime):
+            return f"has a TriggerTime() as {name!r}: give the class itself, TriggerTime without parentheses"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Skip:
     """Nothing to do; the reason is kept as an event."""
@@ -52,11 +64,17 @@ def read(answer: object) -> Skip | list[Fire] | None:
 def _fire(answer: object) -> Fire:
     match answer:
         case Fire():
-            return answer
+            return _checked(answer)
         case Mapping():
-            return Fire(dict(cast("Mapping[str, Any]", answer)))
+            return _checked(Fire(dict(cast("Mapping[str, Any]", answer))))
         case _:
             raise InvalidArgument(
                 f"poll_fn returned a {type(answer).__name__}: return None, a dict with inputs, a list of them,"
                 " Skip('why') or Fire(inputs, key='...')"
             )
+
+
+def _checked(fire: Fire) -> Fire:
+    if (problem := payload_problem(fire.payload)) is not None:
+        raise InvalidArgument(f"poll_fn returned a payload that {problem}")
+    return fire

@@ -32,7 +32,7 @@ def plan(
     taken = ticks.slots_taken(tx, activation.name, begin, end)
     slots = [slot for slot in undecided(backfill, MOST_SLOTS) if slot not in taken]
     for number, slot in enumerate(slots):
-        tick = slot_tick(activation, slot, status="waiting", payload=None)
+        tick = slot_tick(activation, slot, status="waiting")
         at = tx.now if number < definition.max_instances else None
         ticks.claim(tx, replace(tick, kind="backfill", initiated_by=by), now=tx.now, owner=None, lease_until=at)
     return slots

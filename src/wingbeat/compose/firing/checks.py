@@ -11,7 +11,6 @@ from uuid import uuid4
 from wingbeat.compose.firing.answers import Fire, Skip
 from wingbeat.compose.firing.claimants import Claimant
 from wingbeat.compose.firing.claims import run_id_of
-from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import Overlapping, TriggerDef
 from wingbeat.store.compose import activations, events, ticks
 from wingbeat.store.compose.activations import Activation
@@ -40,11 +39,15 @@ def settle(
     check: Check,
     answer: Skip | Sequence[Fire] | None,
     *,
+    texts: Sequence[str],
     cursor: str | None,
     by: Claimant,
     now: datetime,
 ) -> Settled:
-    """Fires for which there is no place wait for one. Nothing is ours when the check is somebody else's by now."""
+    """Fires for which there is no place wait for one. Nothing is ours when the check is somebody else's by now.
+
+    `texts` are the payloads of the fires as they are kept.
+    """
     tick, name = check.tick, check.activation.name
     if isinstance(answer, Skip):
         if not ticks.finish(tx, tick.event_id, owner=by.owner, status="skipped", error=answer.reason, now=now):
@@ -58,7 +61,7 @@ def settle(
     fires: Sequence[Fire] = () if answer is None or isinstance(answer, Skip) else answer
     room = _room(tx, check, len(fires))
     unparked = ticks.unpark(tx, name, now, room=room, backfill=False)
-    begun = _begun(tx, check, fires, room - unparked, by=by, now=now)
+    begun = _begun(tx, check, list(zip(fires, texts, strict=True)), room - unparked, by=by, now=now)
     return Settled(begun, makes_way=woken or unparked > 0)
 
 
@@ -69,12 +72,12 @@ def _room(tx: Transaction, check: Check, wanted: int) -> int:
 
 
 def _begun(
-    tx: Transaction, check: Check, fires: Sequence[Fire], room: int, *, by: Claimant, now: datetime
+    tx: Transaction, check: Check, fires: Sequence[tuple[Fire, str]], room: int, *, by: Claimant, now: datetime
 ) -> list[tuple[Tick, Fire]]:
     begun: list[tuple[Tick, Fire]] = []
     event_ids = sorted(str(uuid4()) for _ in fires)  # which is the order in which they are taken
-    for number, (event_id, fire) in enumerate(zip(event_ids, fires, strict=True)):
-        tick = _tick(check, event_id, fire, number, now=now)
+    for number, (event_id, (fire, text)) in enumerate(zip(event_ids, fires, strict=True)):
+        tick = replace(_tick(check, event_id, fire, number, now=now), payload_json=text)
         waits = len(begun) >= room
         if waits:
             claimed = ticks.claim(tx, replace(tick, status="waiting"), now=now, owner=None, lease_until=None)
@@ -101,7 +104,6 @@ def _tick(check: Check, event_id: str, fire: Fire, number: int, *, now: datetime
         kind=kind,
         slot_key=key,
         run_id=run_id_of(about, activation.dag_nsref, tick.scheduled_for or now),
-        payload_json=safe_json_dumps(dict(fire.payload)),
         attempt=1,
         status="running",
         slots=1 if number else tick.slots,

@@ -3,7 +3,6 @@
 Its one rule: a trigger whose decision fails is left alone for a while, with an event, and the others go on.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,10 +12,10 @@ from uuid import uuid4
 from wingbeat.compose.firing import ledger
 from wingbeat.compose.firing.claimants import Claimant, has_gone
 from wingbeat.compose.firing.code import Code, Look
+from wingbeat.compose.firing.payloads import event_text
 from wingbeat.compose.firing.runs import inputs_of
 from wingbeat.compose.firing.schedules import Decision, count, decide, encode_line, wake_at
 from wingbeat.compose.initiators import SCHEDULER
-from wingbeat.compose.json_text import safe_json_dumps
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.core.backlog import Cause, Unfired
 from wingbeat.core.ids import TriggerName, fire_name
@@ -33,8 +32,16 @@ _MOST_HELD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    tick: Tick
+    activation: Activation
+    inputs: Mapping[str, Any] | None
+    """Of its run, as the code has them; None where `poll_fn` is asked for them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
-    begun: list[tuple[Tick, Activation]]
+    begun: list[Begun]
     """Nobody had them before."""
     taken: list[Tick]
     """Their next attempt is due, or who had them is gone."""
@@ -45,11 +52,11 @@ class Claimed:
 def claim_due(tx: Transaction, now: datetime, *, by: Claimant, code: Code) -> Claimed:
     look = code.look(now)
     taken = _take_over(tx, look, by=by)
-    begun: list[tuple[Tick, Activation]] = []
+    begun: list[Begun] = []
     for activation in activations.due(tx, now, limit=MOST_TRIGGERS, without=look.passed_over()):
         try:
             if (definition := look.fireable(tx, activation)) is not None:
-                begun += [(tick, activation) for tick in _claim(tx, activation, definition, now, by=by)]
+                begun += _claim(tx, activation, definition, now, by=by, code=code)
         except (InvalidArgument, ValueError) as error:
             _leave_alone(tx, activation, now, error)
     return Claimed(begun, taken, _next_look(tx, look), look)
@@ -79,14 +86,14 @@ def run_id_of(name: str, dag_nsref: str, slot: datetime, *, attempt: int = 1) ->
     return fire_name(TriggerName("local", "local", dag_nsref, name), slot, attempt - 1)
 
 
-def slot_tick(activation: Activation, slot: datetime, *, status: str, payload: Mapping[str, Any] | None) -> Tick:
+def slot_tick(activation: Activation, slot: datetime, *, status: str, payload_json: str | None = None) -> Tick:
     return Tick(
         event_id=str(uuid4()),
         trigger_name=activation.name,
         kind="schedule",
         slot_key=slot.isoformat(),
         run_id=run_id_of(activation.name, activation.dag_nsref, slot),
-        payload_json=safe_json_dumps(payload) if payload else None,
+        payload_json=payload_json,
         scheduled_for=slot,
         revision=activation.revision,
         attempt=1,
@@ -129,20 +136,20 @@ def _next_look(tx: Transaction, look: Look) -> datetime | None:
 
 
 def _claim(
-    tx: Transaction, activation: Activation, definition: TriggerDef, now: datetime, *, by: Claimant
-) -> list[Tick]:
+    tx: Transaction, activation: Activation, definition: TriggerDef, now: datetime, *, by: Claimant, code: Code
+) -> list[Begun]:
     decision = decide(activation, definition, running=ticks.running(tx, activation.name), now=now)
     before_last, unfired = _superseded_by_a_fire(decision)
-    begun: list[Tick] = []
+    begun: list[Begun] = []
     for slot in decision.fires:
-        if definition.poll_fn is None:
-            tick = slot_tick(activation, slot, status="running", payload=inputs_of(definition, None, slot))
-        else:
-            tick = slot_tick(activation, slot, status="checking", payload=None)
+        inputs = inputs_of(definition, None, slot) if definition.poll_fn is None else None
+        text = event_text(inputs, code.codecs(activation.dag_nsref), slot=slot) if inputs else None
+        status = "checking" if inputs is None else "running"
+        tick = slot_tick(activation, slot, status=status, payload_json=text)
         if slot == decision.fires[-1]:
             tick = replace(tick, slots=1 + before_last)
         if ticks.claim(tx, tick, now=now, owner=by.owner, lease_until=by.until(now)):
-            begun.append(tick)
+            begun.append(Begun(tick, activation, inputs))
     ledger.note(tx, activation.name, unfired, now)
     _move(tx, activation.name, decision, now)
     return begun
@@ -180,7 +187,3 @@ def _leave_alone(tx: Transaction, activation: Activation, now: datetime, error: 
         line_json=activation.line_json,
         failures=failures,
     )
-
-
-def payload_of(tick: Tick) -> dict[str, Any]:
-    return json.loads(tick.payload_json) if tick.payload_json else {}

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wingbeat.compose.firing.absences import Absence, absent, is_forgotten, tell
+from wingbeat.compose.firing.payloads import Codecs
 from wingbeat.compose.firing.polling import in_thread
 from wingbeat.compose.firing.stored_definitions import Elsewhere
 from wingbeat.compose.refs import GlobalRef
-from wingbeat.compose.trigger_defs import TriggerDef
+from wingbeat.compose.trigger_defs import TriggerDef, check_poll_fn
 from wingbeat.store.compose.activations import Activation
 from wingbeat.store.compose.transaction import Transaction
 
@@ -28,6 +29,8 @@ class Code:
     definitions: Definitions
     has: Callable[[str], bool]
     """Whether something is registered at a place."""
+    codecs: Callable[[str], Codecs]
+    """How to write what it takes."""
     absences: dict[str, Absence] = field(default_factory=dict[str, Absence])
     """Of triggers that are passed over, or were until lately."""
     imports: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
@@ -59,7 +62,7 @@ class Code:
 
     def require(self, definition: TriggerDef) -> None:
         """Import its function here and now. Raises ValueError when there is none, and what its module raises."""
-        definition.polled()
+        check_poll_fn(definition.name, definition.polled())
         self.imports[str(definition.poll_fn)] = None
 
 

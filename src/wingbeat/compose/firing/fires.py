@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from wingbeat.clock import Clock
 from wingbeat.compose.exits import exit_error
 from wingbeat.compose.firing import checks
-from wingbeat.compose.firing.answers import Fire, PollContext, TriggerTime, read
+from wingbeat.compose.firing.answers import Fire, PollContext, read
 from wingbeat.compose.firing.checks import Check
 from wingbeat.compose.firing.claimants import Claimant
-from wingbeat.compose.firing.claims import payload_of, run_id_of
+from wingbeat.compose.firing.claims import Begun, run_id_of
 from wingbeat.compose.firing.code import Code
 from wingbeat.compose.firing.leases import Leases
+from wingbeat.compose.firing.payloads import event_text, event_values
 from wingbeat.compose.firing.polling import ask
 from wingbeat.compose.firing.runs import Outcome, Runner, Start, inputs_of
 from wingbeat.compose.firing.schedules import schedule_of
@@ -96,6 +97,15 @@ class Fires:
             self.leases.drop(tick.event_id)
             self.inputs.pop(tick.event_id, None)
 
+    async def begin(self, begun: Begun, *, of_before: bool) -> Outcome | None:
+        """`of_before`: it may have begun already, before the power was cut."""
+        if begun.inputs is not None:
+            self.inputs[begun.tick.event_id] = begun.inputs
+        try:
+            return await (self.take_up if of_before else self.carry_out)(begun.tick, activation=begun.activation)
+        finally:
+            self.inputs.pop(begun.tick.event_id, None)
+
     async def take_up(self, tick: Tick, *, activation: Activation | None = None) -> Outcome | None:
         """Carry out what nobody has, but may have begun before the power was cut: that takes claims, and leaves runs.
 
@@ -146,9 +156,13 @@ class Fires:
         timeout = definition.timeout.total_seconds() if definition.timeout else None
         answer = read(await ask(poll_fn, context, timeout=timeout))
         cursor = None if context.cursor is None else json_text(context.cursor)
+        texts: list[str] = []
+        if isinstance(answer, list):
+            codecs = self.code.codecs(activation.dag_nsref)
+            texts = [event_text(fire.payload, codecs, slot=tick.scheduled_for) for fire in answer]
         check = Check(tick, activation, definition)
         settled = await self.file.awrite(
-            lambda tx: checks.settle(tx, check, answer, cursor=cursor, by=self.by, now=self.clock())
+            lambda tx: checks.settle(tx, check, answer, texts=texts, cursor=cursor, by=self.by, now=self.clock())
         )
         if settled.makes_way:
             self.nudge()
@@ -205,11 +219,9 @@ class Fires:
         slot = tick.scheduled_for
         live = self.inputs.get(tick.event_id)
         if live is None and tick.payload_json is not None:
-            live = payload_of(tick)
+            live = event_values(tick.payload_json, self.code.codecs(activation.dag_nsref))
         values = inputs_of(definition, live, slot)
-        fixed = {**(definition.inputs or {}), **(definition.payload or {})}
-        times = {name: slot for name, value in fixed.items() if value is TriggerTime and name in values}
-        return Start(tick.run_id, activation.dag_nsref, {**values, **times}, tick.trigger_name, slot)
+        return Start(tick.run_id, activation.dag_nsref, values, tick.trigger_name, slot)
 
     async def _failed(self, tick: Tick, activation: Activation, definition: TriggerDef, error: str) -> None:
         if tick.kind == MANUAL or tick.attempt > definition.retries:

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from wingbeat.compose.dag_nodes import source_inputs
 from wingbeat.compose.firing.answers import TriggerTime
+from wingbeat.compose.firing.payloads import Codecs
 from wingbeat.compose.nodes import NamespaceNode
 from wingbeat.compose.registry import Namespace
 from wingbeat.compose.running.inputs import check_inputs
+from wingbeat.compose.running.source_values import flat_codecs
 from wingbeat.compose.trigger_defs import TriggerDef
 
 
@@ -52,6 +54,10 @@ class Runner(Protocol):
         """
         ...
 
+    def codecs(self, dag_nsref: str) -> Codecs:
+        """How to write what the parameters take that a payload may name; none for what is not there."""
+        ...
+
 
 class DagRuns:
     """The runs of a namespace's DAGs."""
@@ -61,6 +67,7 @@ class DagRuns:
         self._provenance = provenance
         self._around: dict[str, tuple[NamespaceNode, Any]] = {}
         """DAGs around callables, made once for each node."""
+        self._codecs: dict[str, tuple[Any, Codecs]] = {}
 
     async def run(self, start: Start) -> Outcome:
         dag = self._dag(start.dag_nsref)
@@ -83,6 +90,16 @@ class DagRuns:
         plan, given = dag.plan(), source_inputs(dag, inputs)
         if complete:
             check_inputs(plan, given)
+
+    def codecs(self, dag_nsref: str) -> Codecs:
+        try:
+            plan = self._dag(dag_nsref).plan()
+        except (KeyError, ValueError):  # which the run tells of
+            return {}
+        known = self._codecs.get(dag_nsref)
+        if known is None or known[0] is not plan:
+            self._codecs[dag_nsref] = known = (plan, flat_codecs(plan))
+        return known[1]
 
     def _dag(self, dag_nsref: str) -> Any:
         node = self._namespace.get(dag_nsref)

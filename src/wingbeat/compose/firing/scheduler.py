@@ -65,9 +65,8 @@ class Scheduler:
         fires.code.saw(claimed.code)
         for definition in claimed.code.wanted.values():
             _spawned(self._tasks, self._fetch(definition))
-        for tick, activation in claimed.begun:
-            begin = fires.take_up if self._is_of_before(tick) else fires.carry_out
-            _spawned(self._tasks, begin(tick, activation=activation))
+        for begun in claimed.begun:
+            _spawned(self._tasks, fires.begin(begun, of_before=self._is_of_before(begun.tick)))
         for tick in claimed.taken:
             _spawned(
                 self._tasks, fires.carry_out(tick, again=True) if tick.status == "running" else fires.take_up(tick)

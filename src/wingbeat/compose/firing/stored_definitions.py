@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import Any
 
 from wingbeat.compose.configs import TriggerConfig
-from wingbeat.compose.firing.answers import TriggerTime
-from wingbeat.compose.json_text import json_default
+from wingbeat.compose.firing.payloads import definition_data, definition_values
 from wingbeat.compose.trigger_defs import TriggerDef
 from wingbeat.store.compose.activations import Activation
 
 _LOCAL = "poll_fn_of_process"
 """The name of a function that no import finds; only a process that defines the trigger can ask it."""
+_VALUES = ("payload", "inputs")
+Values = Mapping[str, Mapping[str, Any]]
+"""As they are written: they are read where nobody has them."""
 
 
 def encode(definition: TriggerDef) -> str:
@@ -21,11 +23,11 @@ def encode(definition: TriggerDef) -> str:
     said = config.model_dump(mode="json", exclude_none=True, exclude={"name", "type", "payload", "inputs"})
     if definition.poll_fn is not None and definition.poll_ref is None:
         said[_LOCAL] = getattr(definition.poll_fn, "__qualname__", type(definition.poll_fn).__qualname__)
-    for field in ("payload", "inputs"):
+    for field in _VALUES:
         values: Mapping[str, Any] | None = getattr(definition, field)
         if values:
-            said[field] = {name: "TriggerTime" if value is TriggerTime else value for name, value in values.items()}
-    return json.dumps(said, default=_text)
+            said[field] = definition_data(values)
+    return json.dumps(said)
 
 
 class Elsewhere(ValueError):
@@ -33,30 +35,34 @@ class Elsewhere(ValueError):
 
 
 def stored(activation: Activation) -> TriggerDef:
-    """Its schedule and policies. Raises ValueError for what somebody else wrote there."""
-    definition, _ = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    """Its schedule and policies, without values. Raises ValueError for what somebody else wrote there."""
+    definition, _, _ = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
     return definition
 
 
 def asks_a_function(activation: Activation) -> bool:
     """Whether it has a `poll_fn`, which may be in another program. Raises ValueError like `stored`."""
-    found, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    found, local, _ = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
     return found.poll_fn is not None or local is not None
 
 
 def decode(activation: Activation, live: TriggerDef | None) -> TriggerDef:
     """Its schedule and policies are the stored ones; functions and values are those of the code, where it has them.
 
-    Raises Elsewhere when no function here can be asked, ValueError for what somebody else wrote there.
+    Raises Elsewhere when no function here can be asked, or a value is of a class that is not here; ValueError for what
+    somebody else wrote there.
     """
-    found, local = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
+    found, local, data = _decode(activation.name, activation.trigger_type, activation.dag_nsref, activation.config_json)
     if live is not None:
         asks = found.poll_fn is not None or local is not None
         poll_fn = (live.poll_fn or found.poll_fn) if asks else None
         return _with(found, payload=live.payload, inputs=live.inputs, poll_fn=poll_fn)
     if local:
         raise Elsewhere(f"trigger {activation.name!r}: poll_fn {local} is defined in another program, not here")
-    return found
+    try:
+        return _with(found, **{field: definition_values(values) for field, values in data.items()})
+    except ValueError as error:
+        raise Elsewhere(f"trigger {activation.name!r}, {error}") from error
 
 
 def _with(found: TriggerDef, **said: Any) -> TriggerDef:
@@ -81,16 +87,9 @@ class Definitions:
 
 
 @lru_cache(maxsize=16_384)
-def _decode(name: str, kind: str, dag_nsref: str, config_json: str) -> tuple[TriggerDef, str | None]:
+def _decode(name: str, kind: str, dag_nsref: str, config_json: str) -> tuple[TriggerDef, str | None, Values]:
     said = json.loads(config_json)
     local = said.pop(_LOCAL, None)
     config = TriggerConfig.model_validate({**said, "name": name, "type": kind})
-    return TriggerDef.from_config(config, dag_nsref), local
-
-
-def _text(value: Any) -> Any:
-    """What has no JSON is only shown: the code has the value."""
-    try:
-        return json_default(value)
-    except TypeError:
-        return f"<{type(value).__qualname__}>"
+    values = {field: values for field in _VALUES if (values := getattr(config, field)) is not None}
+    return TriggerDef.from_config(config.model_copy(update=dict.fromkeys(_VALUES)), dag_nsref), local, values

@@ -31,6 +31,19 @@ def source_values(plan: Plan, text: str | None) -> dict[str, dict[str, Any]]:
     return found
 
 
+def flat_codecs(plan: Plan) -> dict[str, Codec]:
+    """Of the parameters of all sources, where a name says one thing: the label of a source may say another."""
+    annotations: dict[str, Any] = {}
+    codecs: dict[str, Codec] = {}
+    unclear = {source.label for source in plan.sources}
+    for source in plan.sources:
+        for parameter in source.parameters:
+            if annotations.setdefault(parameter.name, parameter.annotation) != parameter.annotation:
+                unclear.add(parameter.name)
+        codecs.update(source.input_codecs)
+    return {name: codec for name, codec in codecs.items() if name not in unclear}
+
+
 def _text(plan: Plan, label: str, name: str, value: Any) -> str:
     try:
         return plan.steps[label].input_codecs.get(name, _PLAIN).encode(value)

@@ -72,8 +72,9 @@ def put(tx: Transaction, activation: Activation, *, last_checked_at: datetime | 
 
 def disable(tx: Transaction, name: str) -> None:
     tx.execute(
-        "UPDATE trigger_activations SET status = 'disabled', next_run_at = NULL, line_json = NULL,"
-        " revision = revision + 1 WHERE name = ?",
+        "UPDATE trigger_activations SET status = 'disabled', next_run_at = NULL, line_json = NULL, revision = 1 +"
+        " max(revision, (SELECT coalesce(max(revision), 0) FROM trigger_revisions WHERE name = ?)) WHERE name = ?",
+        name,
         name,
     )
 
@@ -83,6 +84,12 @@ def sign(tx: Transaction, name: str, *, by: str | None, now: datetime) -> None:
     tx.execute(
         "UPDATE trigger_activations SET changed_by = ?, changed_at = ? WHERE name = ?", by, now.timestamp(), name
     )
+
+
+def last_revision(tx: Transaction, name: str) -> int:
+    """0 for a trigger that never had one. It may have had some though another program removed it."""
+    row = tx.fetchrow("SELECT max(revision) FROM trigger_revisions WHERE name = ?", name)
+    return (row[0] or 0) if row else 0
 
 
 def remember(tx: Transaction, name: str, action: str, *, by: str | None, now: datetime) -> None:
