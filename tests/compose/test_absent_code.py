@@ -167,7 +167,7 @@ async def test_a_trigger_is_looked_into_and_switched_without_its_code(world: Wor
 
 
 async def test_a_backfill_is_asked_for_without_the_code_and_carried_out_with_it(world: World) -> None:
-    world.active("0 * * * *", inputs={"unwritable": object()})
+    world.active("0 * * * *", inputs={"at": T0})
     other = stranger(world)
     assert other.backfill("t", T0 - 60 * MINUTE, T0) == [T0 - 60 * MINUTE]
     assert await other.tick() == 0
