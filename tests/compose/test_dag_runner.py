@@ -111,12 +111,18 @@ async def test_independent_threads_run_at_the_same_time() -> None:
     assert (await dag()).status == "completed"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_node_that_ends_its_thread_takes_none_from_others() -> None:
+async def test_a_node_that_ends_its_thread_takes_none_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Semaphore(0)
+
+    def note(_: threading.ExceptHookArgs) -> None:
+        ended.release()
+
+    monkeypatch.setattr(threading, "excepthook", note)
     threads = Threads(most=1)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             await threads.run(interrupted)
+        await asyncio.to_thread(ended.acquire)
     assert await threads.run(lambda: 5) == 5
 
 
