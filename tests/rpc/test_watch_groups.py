@@ -1,6 +1,6 @@
 """WatchGroups as a client on the wire sees it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
@@ -23,9 +23,11 @@ from wingbeat.core.ids import ROOT_ACTION, RunId, Scope, TaskId
 from wingbeat.core.task_group import Window
 from wingbeat.operations import runs
 from wingbeat.operations.runs import RunRequest
+from wingbeat.rpc.run_service.all_runs import AllRuns
 from wingbeat.rpc.streams import closing
 from wingbeat.store import task_groups
 from wingbeat.store.database import Database, Transaction
+from wingbeat.store.run_changes import RunChange
 from wingbeat.wire import times
 
 PROJECT = identifier_pb2.ProjectIdentifier(name="birds", domain="development")
@@ -104,6 +106,27 @@ async def test_only_what_changes_is_sent_again_and_it_comes_to_the_same(served: 
             group = await one(stream)
     async with watching(served) as stream:
         assert await one(stream) == group
+
+
+async def test_a_run_that_ends_while_it_is_read_is_counted_once(
+    served: Watched, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, ended = AllRuns._tell, list[RunId]()
+
+    async def tell_late(feed: AllRuns, changed: Sequence[RunChange]) -> None:
+        if changed and not ended:
+            ended.append(changed[0].run)
+            await served.move(Phase.SUCCEEDED, ROOT_ACTION, run=ended[0])
+        await tell(feed, changed)
+
+    monkeypatch.setattr(AllRuns, "_tell", tell_late)
+    async with watching(served) as stream:
+        await take(stream)
+        clock.forward(timedelta(seconds=1))
+        await served.start("r1")
+        assert phases(await one(stream)) == {"SUCCEEDED": 1}
+        await served.start("r2")
+        assert phases(await one(stream)) == {"SUCCEEDED": 1, "QUEUED": 1}
 
 
 async def test_a_run_moves_from_phase_to_phase_and_is_counted_once(served: Watched, clock: FakeClock) -> None:

@@ -103,6 +103,9 @@ class AllRuns:
     async def _tell(self, changed: Sequence[RunChange]) -> None:
         tasks = {each.run: each for each in changed if any(follower.wants(each) for follower in self._followers)}
         for listed in await self._database.read(lambda tx: run_changes.find_many(tx, list(tasks))) if tasks else ():
+            run, version = listed.root.id.run, listed.root.version
+            # It may have changed since it was found: the next look must not tell of that again.
+            self._versions[run] = (version, self._versions[run][1])
             for follower in self._followers:
                 if follower.wants(tasks[listed.root.id.run]):
                     follower.tell(listed)
